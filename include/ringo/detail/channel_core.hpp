@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the state of a channel and the algorithms of its operations.
+//
+// Invariants, under the channel's lock:
+//   - who waits to receive finds the buffer empty and nobody waiting to send (but waiters that have
+//     been claimed by another arm or by a cancel, which are skipped);
+//   - who waits to send finds the buffer full.
+// A value is moved between the two tasks' frames under the lock, after the waiter has been claimed
+// and before it is made runnable; so a frame cannot go away while its peer writes to it.
+// Element types whose move can throw, or that are large or over-aligned, are kept in boxes of their
+// own: then what moves under the lock is a pointer, and a throw happens in the context of the task
+// that owns the value, before it is sent or after it has been received.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/error.hpp>
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace ringo {
+template <class T>
+class channel;
+class try_send_result;
+template <class T>
+class try_recv_result;
+}  // namespace ringo
+
+namespace ringo::detail {
+
+/// What a channel<void> carries.
+struct unit {
+    constexpr unit() noexcept {}
+};
+
+template <class T>
+using channel_value = std::conditional_t<std::is_void_v<T>, unit, T>;
+
+/// How a value is kept inside.
+template <class T>
+inline constexpr bool keeps_in_box = !std::is_nothrow_move_constructible_v<channel_value<T>> ||
+                                     alignof(channel_value<T>) > 16 ||
+                                     sizeof(channel_value<T>) > 256;
+template <class T>
+using channel_item =
+    std::conditional_t<keeps_in_box<T>, std::unique_ptr<channel_value<T>>, channel_value<T>>;
+
+template <class T, class V>
+channel_item<T> pack(V&& v) {
+    if constexpr (keeps_in_box<T>) {
+        return std::make_unique<channel_value<T>>(std::forward<V>(v));
+    } else {
+        return std::forward<V>(v);
+    }
+}
+
+template <std::integral I>
+std::size_t checked_capacity(I n) {
+    if constexpr (std::is_signed_v<I>) {
+        if (n < 0) {
+            throw std::length_error("ringo: the capacity of a channel is not negative");
+        }
+    }
+    return static_cast<std::size_t>(n);
+}
+
+/// The part of a channel's state that does not depend on T.
+struct RINGO_API channel_base {
+    explicit channel_base(std::size_t n) noexcept : capacity(n) {}
+    channel_base(const channel_base&) = delete;
+    channel_base& operator=(const channel_base&) = delete;
+
+    std::size_t size() const noexcept { return count.load(std::memory_order_relaxed); }
+
+    std::atomic<std::uint32_t> refs{1};
+    spin_lock lock;
+    bool closed = false;
+    const std::size_t capacity;
+    std::atomic<std::size_t> count{0};  // written under the lock
+    std::size_t head = 0;
+    wait_queue receivers;
+    wait_queue senders;
+
+    static constexpr std::uint8_t node_closed = 1;  // wait_node::kind: claimed by close
+
+    static const wait_ops recv_ops;
+    static const wait_ops send_ops;
+    static const wait_ops nil_recv_ops;
+    static const wait_ops nil_send_ops;
+    [[noreturn]] static void throw_send_on_closed();
+    /// Marks the channel closed and claims all waiters. @throws channel_closed
+    static void close(channel_base* c);
+    static void check_blocking_allowed();
+    [[noreturn]] static void block_forever() noexcept;
+    static void forget(channel_base& c, wait_queue& q, wait_node& n) noexcept {
+        const std::lock_guard guard(c.lock);
+        q.remove(n);
+    }
+};
+
+template <class T>
+struct channel_core : channel_base {
+    using item = channel_item<T>;
+    static_assert(alignof(item) <= 16);
+
+    static channel_core* make(std::size_t n) {
+        constexpr std::size_t most = (SIZE_MAX / 4 - sizeof(channel_core)) / sizeof(item);
+        if (n > most) {
+            throw std::length_error("ringo: the capacity of a channel is too large");
+        }
+        void* const mem = ::operator new(sizeof(channel_core) + n * sizeof(item));
+        return ::new (mem) channel_core(n);
+    }
+    static void ref(channel_core* c) noexcept {
+        if (c != nullptr) {
+            c->refs.fetch_add(1, std::memory_order_relaxed);
+        }
+    }
+    static void unref(channel_core* c) noexcept {
+        if (c != nullptr && c->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            const std::size_t n = c->count.load(std::memory_order_relaxed);
+            for (std::size_t i = 0; i < n; ++i) {
+                std::destroy_at(c->slot(i));
+            }
+            c->~channel_core();
+            ::operator delete(c);
+        }
+    }
+
+    // The i-th oldest value.
+    item* slot(std::size_t i) noexcept {
+        std::size_t k = head + i;
+        k = k >= capacity ? k - capacity : k;
+        return reinterpret_cast<item*>(reinterpret_cast<std::byte*>(this) + sizeof(channel_core)) +
+               k;
+    }
+    void push(item&& v) noexcept {
+        const std::size_t n = count.load(std::memory_order_relaxed);
+        ::new (static_cast<void*>(slot(n))) item(std::move(v));
+        count.store(n + 1, std::memory_order_relaxed);
+    }
+    item pop() noexcept {
+        item* const s = slot(0);
+        item v(std::move(*s));
+        std::destroy_at(s);
+        head = head + 1 >= capacity ? 0 : head + 1;
+        count.store(count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+        return v;
+    }
+
+    // A waiting receiver's slot is an optional<item>, a waiting sender's an item. The two functions
+    // below are called under the lock; `woken` is to be woken after it has been released.
+
+    /// @return whether `v` was taken. @pre not closed
+    bool try_put(item& v, waiter*& woken) noexcept {
+        if (wait_node* const n = receivers.claim_front()) {
+            static_cast<std::optional<item>*>(n->slot)->emplace(std::move(v));
+            woken = n->owner;
+            return true;
+        }
+        if (count.load(std::memory_order_relaxed) < capacity) {
+            push(std::move(v));
+            return true;
+        }
+        return false;
+    }
+    /// @return whether `out` was filled
+    bool try_take(std::optional<item>& out, waiter*& woken) noexcept {
+        if (count.load(std::memory_order_relaxed) != 0) {
+            out.emplace(pop());
+            // The oldest waiting sender gets the room, in the same step.
+            if (wait_node* const n = senders.claim_front()) {
+                push(std::move(*static_cast<item*>(n->slot)));
+                woken = n->owner;
+            }
+            return true;
+        }
+        if (wait_node* const n = senders.claim_front()) {
+            out.emplace(std::move(*static_cast<item*>(n->slot)));
+            woken = n->owner;
+            return true;
+        }
+        return false;
+    }
+
+private:
+    explicit channel_core(std::size_t n) noexcept : channel_base(n) {}
+    ~channel_core() = default;
+};
+
+/// Common to both awaiters.
+template <class T>
+class channel_awaiter {
+public:
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+
+protected:
+    using core = channel_core<T>;
+    explicit channel_awaiter(core* c) noexcept : core_(c) { core::ref(c); }
+    channel_awaiter(channel_awaiter&& other) noexcept
+        : core_(std::exchange(other.core_, nullptr)) {}
+    ~channel_awaiter() { core::unref(core_); }
+
+    // Uses up a tick; false when the routine should give way although it need not wait.
+    bool may_complete_inline() const noexcept {
+        routine* const r = frame_->self();
+        return !starts_cancelled(r) && --r->ticks >= 0;
+    }
+    routine* prepare(const wait_ops& ops) noexcept {
+        routine* const r = frame_->self();
+        r->leaf = frame_;
+        r->aux = reinterpret_cast<std::uintptr_t>(&ops);
+        node_.owner = r;
+        return r;
+    }
+    bool cancelled_at_once(routine* r) noexcept {
+        if (starts_cancelled(r)) [[unlikely]] {
+            r->begin(wait_phase::canceled);
+            return true;
+        }
+        return false;
+    }
+
+    core* core_;
+    promise_base* frame_ = nullptr;
+    wait_node node_;
+};
+
+template <class T>
+class recv_awaiter : public channel_awaiter<T> {
+    using base = channel_awaiter<T>;
+    using item = channel_item<T>;
+    using base::core_;
+    using base::frame_;
+    using base::node_;
+
+public:
+    explicit recv_awaiter(channel_core<T>* c) noexcept : base(c) {}
+    recv_awaiter(recv_awaiter&&) noexcept = default;
+    ~recv_awaiter() {
+        if (node_.owner != nullptr && core_ != nullptr) {
+            channel_base::forget(*core_, core_->receivers, node_);
+        }
+    }
+
+    bool await_ready() {
+        if (core_ == nullptr || core_->size() == 0 || !base::may_complete_inline()) {
+            return false;  // await_suspend looks again, under the lock, and may wait at once
+        }
+        waiter* woken = nullptr;
+        bool ready;
+        {
+            const std::lock_guard guard(core_->lock);
+            ready = core_->try_take(value_, woken) || core_->closed;
+        }
+        if (woken != nullptr) {
+            wake(woken);
+        }
+        return ready;
+    }
+    template <class Handle>
+    bool await_suspend(Handle) {
+        if (core_ == nullptr) {
+            return wait_forever(base::prepare(channel_base::nil_recv_ops));
+        }
+        routine* const r = base::prepare(channel_base::recv_ops);
+        if (base::cancelled_at_once(r)) {
+            return false;
+        }
+        waiter* woken = nullptr;
+        {
+            const std::lock_guard guard(core_->lock);
+            if (!core_->try_take(value_, woken) && !core_->closed) {
+                node_.slot = &value_;
+                core_->receivers.push_back(node_);
+                if (publish_wait(r)) {
+                    return true;  // from here on the frame may be running elsewhere
+                }
+                core_->receivers.remove(node_);
+                return false;
+            }
+        }
+        node_.owner = nullptr;
+        if (woken != nullptr) {
+            wake(woken);
+        }
+        return continue_or_yield(r);
+    }
+    auto await_resume() {
+        if (node_.owner != nullptr) {
+            finish_wait();
+        }
+        if constexpr (std::is_void_v<T>) {
+            return value_.has_value();
+        } else if constexpr (keeps_in_box<T>) {
+            std::optional<T> v;
+            if (value_) {
+                v.emplace(std::move(**value_));
+            }
+            return v;
+        } else {
+            return std::optional<T>(std::move(value_));
+        }
+    }
+
+private:
+    void finish_wait() {
+        routine* const r = frame_->self();
+        const wait_phase p = r->phase();
+        r->end_wait();
+        node_.owner = nullptr;
+        if (p == wait_phase::canceled) [[unlikely]] {
+            if (core_ != nullptr) {
+                channel_base::forget(*core_, core_->receivers, node_);
+            }
+            throw_canceled(r);
+        }
+    }
+    std::optional<item> value_;
+};
+
+template <class T>
+class send_awaiter : public channel_awaiter<T> {
+    using base = channel_awaiter<T>;
+    using item = channel_item<T>;
+    using base::core_;
+    using base::frame_;
+    using base::node_;
+
+public:
+    send_awaiter(channel_core<T>* c, channel_value<T>&& v) : base(c), value_(pack<T>(std::move(v))) {}
+    send_awaiter(send_awaiter&&) noexcept = default;
+    ~send_awaiter() {
+        if (node_.owner != nullptr && core_ != nullptr) {
+            channel_base::forget(*core_, core_->senders, node_);
+        }
+    }
+
+    bool await_ready() {
+        if (core_ == nullptr || core_->size() == core_->capacity ||
+            !base::may_complete_inline()) {
+            return false;  // await_suspend looks again, under the lock, and may wait at once
+        }
+        waiter* woken = nullptr;
+        bool ready;
+        {
+            const std::lock_guard guard(core_->lock);
+            closed_ = core_->closed;
+            ready = closed_ || core_->try_put(value_, woken);
+        }
+        if (woken != nullptr) {
+            wake(woken);
+        }
+        return ready;
+    }
+    template <class Handle>
+    bool await_suspend(Handle) {
+        if (core_ == nullptr) {
+            return wait_forever(base::prepare(channel_base::nil_send_ops));
+        }
+        routine* const r = base::prepare(channel_base::send_ops);
+        if (base::cancelled_at_once(r)) {
+            return false;
+        }
+        waiter* woken = nullptr;
+        {
+            const std::lock_guard guard(core_->lock);
+            closed_ = core_->closed;
+            if (!closed_ && !core_->try_put(value_, woken)) {
+                node_.slot = &value_;
+                core_->senders.push_back(node_);
+                if (publish_wait(r)) {
+                    return true;  // from here on the frame may be running elsewhere
+                }
+                core_->senders.remove(node_);
+                return false;
+            }
+        }
+        node_.owner = nullptr;
+        if (woken != nullptr) {
+            wake(woken);
+        }
+        return continue_or_yield(r);
+    }
+    void await_resume() {
+        if (node_.owner != nullptr) {
+            routine* const r = frame_->self();
+            const wait_phase p = r->phase();
+            closed_ = p == wait_phase::claimed && node_.kind == channel_base::node_closed;
+            r->end_wait();
+            node_.owner = nullptr;
+            if (p == wait_phase::canceled) [[unlikely]] {
+                if (core_ != nullptr) {
+                    channel_base::forget(*core_, core_->senders, node_);
+                }
+                throw_canceled(r);
+            }
+        }
+        if (closed_) [[unlikely]] {
+            channel_base::throw_send_on_closed();
+        }
+    }
+
+private:
+    item value_;
+    bool closed_ = false;
+};
+
+template <class T>
+try_send_result try_send(channel_core<T>* c, channel_value<T>& v);
+template <class T>
+try_recv_result<T> try_recv(channel_core<T>* c);
+
+template <class T>
+void blocking_send(channel_core<T>* c, channel_value<T>& v);
+template <class T>
+std::optional<channel_value<T>> blocking_recv(channel_core<T>* c);
+
+template <class T>
+void close_channel(channel_core<T>* c) {
+    channel_base::close(c);
+}
+
+}  // namespace ringo::detail

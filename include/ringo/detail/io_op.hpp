@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the description of one kernel operation, as awaiters hand it to the driver.
+#pragma once
+
+#include <ringo/config.hpp>
+#include <ringo/detail/routine.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ringo::detail {
+
+enum class io_code : std::uint8_t {
+    nop,
+    recv,      // addr, len, flags (MSG_*)
+    send,      // addr, len, flags
+    recvmsg,   // addr: msghdr*
+    sendmsg,   // addr: msghdr*, flags
+    accept,    // addr: sockaddr*, off: socklen_t*, flags (SOCK_*)
+    connect,   // addr: sockaddr*, len
+    poll,      // len: events
+    read,      // addr, len, off
+    write,     // addr, len, off
+    fsync,     // flags: 1 for data only
+    openat,    // addr: path, len: mode, flags: O_*
+    close,
+};
+
+/// One operation. Lives in the awaiter, and so in a frame that is not destroyed before the kernel
+/// has let go of it.
+struct io_op {
+    io_code code = io_code::nop;
+    bool in_flight = false;       // the driver knows it
+    bool cancel_sent = false;     // and has asked the kernel to cancel it
+    std::int32_t fd = -1;
+    void* addr = nullptr;
+    std::uint32_t len = 0;
+    std::uint32_t flags = 0;
+    std::uint64_t off = 0;
+    std::int32_t result = 0;      // >= 0, or a negative errno
+    routine* r = nullptr;         // who waits
+    /// Called by the driver's worker when the kernel has answered; true: `op` has been changed and
+    /// is to be submitted again; false: the wait is over. Null: false.
+    bool (*again)(io_op* op, bool cancel_requested) = nullptr;
+    io_op* prev = nullptr;        // the driver's lists
+    io_op* next = nullptr;
+
+    io_op() noexcept = default;
+    io_op(const io_op&) = delete;
+    io_op& operator=(const io_op&) = delete;
+};
+
+/// Publishes the wait for `op` and hands it to the driver of the worker at hand.
+///
+/// @return false when it ended at once, because the current context is cancelled: then op.result is
+/// -ECANCELED and the caller must not suspend
+RINGO_API bool io_start(promise_base* frame, io_op& op) noexcept;
+
+/// Asks the kernel to let go of `op`, whoever runs it. Used by close; from any thread.
+/// `seq` is the wait the caller has seen: a later one of the same routine is left alone.
+RINGO_API void io_cancel(routine* r, std::uint64_t state) noexcept;
+
+}  // namespace ringo::detail

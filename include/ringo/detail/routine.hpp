@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the runtime's unit of scheduling, the routine, and the one protocol by which anything waits.
+//
+// The wait protocol
+// -----------------
+// Whoever waits (a task, or a plain thread in a blocking_* call) is a `waiter` with a state word:
+//
+//     running --begin_wait--> waiting --try_claim(arm)--> claimed   (a source completed the wait)
+//                             waiting --cancel----------> canceled  (its context was cancelled)
+//     running --begin_io----> waiting_io --cancel-------> io_canceled (kernel asked to let go)
+//
+// and one `wait_node` in each source it waits for. *Claim before consume*: a peer that can complete
+// the wait holds the source's lock, wins the state word by compare-and-swap, and only then moves
+// the value and unlinks the node. A peer that loses skips the node. After the wake-up is published
+// the peer touches nothing of the waiter.
+//
+// A waiter enqueues its nodes and publishes `waiting` while it holds the locks of all its sources,
+// then looks at its context's flag, still under them. A canceller sets the flag first and claims
+// the published waits afterwards. Both accesses are seq_cst, so at least one of the two sees the
+// other. A waiter resumed by a canceller takes the source's lock to unlink its node, and therefore
+// cannot run on (and free anything) before the thread that published it has let go of that lock.
+//
+// The upper half of the word is a sequence number: one per wait, never reset, also not when the
+// routine's memory serves another task. It is what makes a late cancel harmless.
+#pragma once
+
+#include <ringo/config.hpp>
+
+#include <atomic>
+#include <cstdint>
+
+namespace ringo::detail {
+
+struct promise_base;
+struct context_state;
+struct routine_ext;
+struct wait_ops;
+
+/// Where a waiter stands; the low byte of its state word.
+enum class wait_phase : std::uint8_t {
+    running,      ///< not waiting
+    waiting,      ///< may be claimed by a source or by a cancel
+    waiting_io,   ///< an operation is in the kernel's hands; only its completion ends the wait
+    claimed,      ///< a source won; the arm says which
+    canceled,     ///< a cancel won
+    io_canceled,  ///< as waiting_io, and the kernel has been or will be asked to cancel
+};
+
+/// The part of a waiter that sources see.
+struct waiter {
+    static constexpr std::uint64_t phase_mask = 0x3f;
+    static constexpr std::uint64_t thread_bit = 0x80;  // a blocked thread, not a routine
+    static constexpr std::uint64_t arm_shift = 8;      // 24 bits
+    static constexpr std::uint64_t arm_mask = 0xffffff;
+    static constexpr std::uint64_t seq_one = std::uint64_t{1} << 32;
+
+    std::atomic<std::uint64_t> state{0};
+    waiter* next = nullptr;  // run queue, free list, or a list of claimed waiters to be woken
+
+    static wait_phase phase_of(std::uint64_t s) noexcept {
+        return static_cast<wait_phase>(s & phase_mask);
+    }
+    wait_phase phase() const noexcept { return phase_of(state.load(std::memory_order_acquire)); }
+    std::uint32_t arm() const noexcept {
+        return static_cast<std::uint32_t>(state.load(std::memory_order_acquire) >> arm_shift) &
+               arm_mask;
+    }
+    bool is_thread() const noexcept {
+        return (state.load(std::memory_order_relaxed) & thread_bit) != 0;
+    }
+
+    /// Publishes a new wait. Only the waiter itself calls this, holding its sources' locks.
+    /// @return the word as published
+    std::uint64_t begin(wait_phase p) noexcept {
+        const std::uint64_t s = state.load(std::memory_order_relaxed);
+        const std::uint64_t seq = ((s >> 32) + 1) & 0xffffffff;
+        // seq_cst: pairs with the flag store in context cancel (see the file comment).
+        const std::uint64_t t = (seq << 32) | (s & thread_bit) | static_cast<std::uint64_t>(p);
+        state.store(t, std::memory_order_seq_cst);
+        return t;
+    }
+
+    /// Takes a published wait for `arm`. The caller holds the lock of the source the node is in.
+    bool try_claim(std::uint32_t arm) noexcept {
+        return move_from(wait_phase::waiting, wait_phase::claimed, arm);
+    }
+
+    /// The common part of claims and cancels.
+    bool move_from(wait_phase from, wait_phase to, std::uint32_t arm = 0) noexcept {
+        std::uint64_t s = state.load(std::memory_order_relaxed);
+        while (phase_of(s) == from) {
+            const std::uint64_t t = (s & ~(phase_mask | (arm_mask << arm_shift))) |
+                                    static_cast<std::uint64_t>(to) |
+                                    (std::uint64_t{arm} << arm_shift);
+            if (state.compare_exchange_weak(s, t, std::memory_order_seq_cst,
+                                            std::memory_order_relaxed)) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+/// What a dump prints for a wait.
+struct wait_ops {
+    const char* reason;  ///< "chan receive", "sleep", …
+};
+
+/// Asks, on the worker, before a routine with routine::has_hook is resumed.
+struct resume_hook {
+    const wait_ops* ops = nullptr;
+    /// False: it waits again, and may be running elsewhere already.
+    bool (*retry)(resume_hook*, struct routine*) noexcept = nullptr;
+};
+
+/// One spawned task: what `go` creates and the scheduler runs. 64 bytes, one cache line.
+///
+/// Its memory is type-stable: once a routine, always a routine, so a late canceller may look at the
+/// state word of one that has ended meanwhile, and finds the sequence number changed.
+struct alignas(64) routine : waiter {
+    promise_base* leaf = nullptr;        // the frame to resume
+    context_state* ctx = nullptr;        // the current context; never null while alive
+    std::atomic<std::uintptr_t> join{0};  // see go.hpp: a waiting node, or flags
+    routine_ext* ext = nullptr;          // closure, result, group membership; often null
+    std::uintptr_t aux = 0;  // while it waits: const wait_ops*, io_op* | 1, or resume_hook* | 2
+    std::int16_t ticks = 0;              // awaits that may complete before it must yield
+    std::atomic<std::uint8_t> flags{0};  // written by the routine itself only
+    std::atomic<std::uint8_t> rt{0};     // index of its runtime, 0: free memory
+    std::uint32_t depth = 0;             // go nesting; children are destroyed before parents
+
+    static constexpr std::uint8_t has_error = 1;     // aux is an error_box*
+    static constexpr std::uint8_t under_root = 2;    // its current context is the runtime's root's
+    static constexpr std::uint8_t retry_io = 4;      // aux is an operation yet to be submitted
+    static constexpr std::uint8_t has_hook = 16;     // aux is a resume_hook to ask first
+    static constexpr std::uint8_t queued = 8;        // at teardown: found in a queue
+
+    bool flag(std::uint8_t f) const noexcept {
+        return (flags.load(std::memory_order_acquire) & f) != 0;
+    }
+    void set_flag(std::uint8_t f, bool on) noexcept {
+        const std::uint8_t v = flags.load(std::memory_order_relaxed);
+        flags.store(static_cast<std::uint8_t>(on ? v | f : v & ~f), std::memory_order_release);
+    }
+
+    /// Publishes a wait for a source whose lock the caller holds.
+    std::uint64_t begin_wait() noexcept { return begin(wait_phase::waiting); }
+    /// Publishes the wait for an operation on the ring of a processor.
+    void begin_io(std::uint32_t processor_index) noexcept {
+        const std::uint64_t s = state.load(std::memory_order_relaxed);
+        state.store((((s >> 32) + 1) << 32) | (std::uint64_t{processor_index} << arm_shift) |
+                        static_cast<std::uint64_t>(wait_phase::waiting_io),
+                    std::memory_order_seq_cst);
+    }
+    /// The wait is over (or never was published): as before it.
+    void end_wait() noexcept {
+        const std::uint64_t s = state.load(std::memory_order_relaxed);
+        state.store(s & ~(phase_mask | (arm_mask << arm_shift)), std::memory_order_relaxed);
+    }
+};
+static_assert(sizeof(routine) == 64);
+
+/// Makes a claimed waiter runnable: a routine is scheduled, a thread is woken.
+///
+/// Never resumes anything inline. The caller holds no lock and does not touch the waiter again.
+RINGO_API void wake(waiter* w) noexcept;
+
+/// A thread outside the runtime that waits as tasks do.
+struct RINGO_API thread_waiter : waiter {
+    thread_waiter() noexcept { state.store(thread_bit, std::memory_order_relaxed); }
+    /// Blocks until the claimed wait has been signalled.
+    void block() noexcept;
+    /// Wakes it; touches nothing of it after that.
+    void signal() noexcept;
+
+private:
+    std::atomic<std::uint32_t> signalled_{0};
+};
+
+/// A list of claimed waiters, woken together after the locks have been released.
+class wake_list {
+public:
+    void push(waiter* w) noexcept {
+        w->next = nullptr;
+        if (tail_ != nullptr) {
+            tail_->next = w;
+        } else {
+            head_ = w;
+        }
+        tail_ = w;
+    }
+    waiter* pop() noexcept {
+        waiter* const w = head_;
+        if (w != nullptr) {
+            head_ = w->next;
+            tail_ = head_ == nullptr ? nullptr : tail_;
+        }
+        return w;
+    }
+    bool empty() const noexcept { return head_ == nullptr; }
+    void wake_all() noexcept {
+        waiter* w = head_;
+        head_ = tail_ = nullptr;
+        while (w != nullptr) {
+            waiter* next = w->next;
+            wake(w);
+            w = next;
+        }
+    }
+
+private:
+    waiter* head_ = nullptr;
+    waiter* tail_ = nullptr;
+};
+
+/// One place in one source's queue of waiters. Lives in the awaiter, that is, in the task's frame.
+struct wait_node {
+    wait_node* prev = nullptr;
+    wait_node* next = nullptr;
+    waiter* owner = nullptr;
+    void* slot = nullptr;     // where the value is, or goes; meaning belongs to the source
+    std::uint32_t arm = 0;    // which arm of a select
+    bool linked = false;      // guarded by the source's lock
+    std::uint8_t kind = 0;    // meaning belongs to the source
+
+    wait_node() noexcept = default;
+    explicit wait_node(waiter* w, void* s = nullptr, std::uint32_t a = 0) noexcept
+        : owner(w), slot(s), arm(a) {}
+};
+
+/// A FIFO of wait nodes with removal from the middle in constant time; guarded by its source's
+/// lock.
+class wait_queue {
+public:
+    wait_queue() noexcept = default;
+    bool empty() const noexcept { return head_ == nullptr; }
+    wait_node* front() const noexcept { return head_; }
+
+    void push_back(wait_node& n) noexcept {
+        n.prev = tail_;
+        n.next = nullptr;
+        n.linked = true;
+        (tail_ != nullptr ? tail_->next : head_) = &n;
+        tail_ = &n;
+    }
+    void push_front(wait_node& n) noexcept {
+        n.next = head_;
+        n.prev = nullptr;
+        n.linked = true;
+        (head_ != nullptr ? head_->prev : tail_) = &n;
+        head_ = &n;
+    }
+    /// Does nothing when the node is not in the queue.
+    void remove(wait_node& n) noexcept {
+        if (!n.linked) {
+            return;
+        }
+        (n.prev != nullptr ? n.prev->next : head_) = n.next;
+        (n.next != nullptr ? n.next->prev : tail_) = n.prev;
+        n.linked = false;
+    }
+    /// Claims the first waiter that can still be claimed and unlinks its node. Nodes whose waiter
+    /// somebody else has claimed are unlinked on the way: their owner looks at `linked` under the
+    /// source's lock, and a crowd of cancelled waiters costs each of them one step, not one per peer.
+    /// @return the node, or null when nobody can be claimed
+    wait_node* claim_front() noexcept {
+        while (wait_node* n = head_) {
+            remove(*n);
+            if (n->owner->try_claim(n->arm)) {
+                return n;
+            }
+        }
+        return nullptr;
+    }
+
+private:
+    wait_node* head_ = nullptr;
+    wait_node* tail_ = nullptr;
+};
+
+}  // namespace ringo::detail

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns what is beside a routine when it needs more than one cache line: closure, result, membership.
+#pragma once
+
+#include <ringo/config.hpp>
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/task.hpp>
+
+#include <functional>
+#include <new>
+#include <source_location>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace ringo::detail {
+
+class runtime_core;
+
+/// Allocated only for tasks that have a result, own a callable, belong to a group, or run under a
+/// context that is registered.
+struct routine_ext {
+    explicit routine_ext(std::uint32_t bytes) noexcept : size(bytes) {}
+    routine_ext(const routine_ext&) = delete;
+    routine_ext& operator=(const routine_ext&) = delete;
+
+    std::uint32_t size;            // of the whole block
+    bool closure_alive = false;
+    bool helper = false;           // a task of the library in a group of the user
+    await_link* slot = nullptr;    // for a task with a result
+    void (*destroy_closure)(routine_ext*) noexcept = nullptr;
+    void (*destroy_all)(routine_ext*) noexcept = nullptr;  // the rest; not the memory
+    /// For a member of a group, when it has ended: takes over the routine.
+    void (*on_finish)(routine*, routine_ext*, std::exception_ptr) noexcept = nullptr;
+    /// The failure in a result, for a member of a group.
+    std::exception_ptr (*check)(routine_ext*) = nullptr;
+    void* group = nullptr;
+    context_member member;                   // the membership it was spawned with
+    context_member* innermost = nullptr;     // the membership in force
+};
+
+template <class T>
+struct result_ext : routine_ext {
+    explicit result_ext(std::uint32_t bytes) noexcept : routine_ext(bytes) {
+        if constexpr (!std::is_void_v<T>) {
+            slot = &link;
+        }
+    }
+    link_slot<T> link;
+};
+
+template <class T, class F, class... Args>
+struct closure_ext : result_ext<T> {
+    closure_ext(F&& fn, Args&&... a)
+        : result_ext<T>(sizeof(closure_ext)), f(std::move(fn)), args(std::move(a)...) {
+        this->destroy_closure = [](routine_ext* e) noexcept {
+            auto* self = static_cast<closure_ext*>(e);
+            self->f.~F();
+            self->args.~tuple();
+        };
+        this->destroy_all = [](routine_ext* e) noexcept {
+            auto* self = static_cast<closure_ext*>(e);
+            std::destroy_at(&self->link);
+        };
+        this->closure_alive = true;
+    }
+    ~closure_ext() {}  // see destroy_closure, destroy_all
+    union {
+        F f;
+    };
+    union {
+        std::tuple<Args...> args;
+    };
+};
+
+template <class T>
+struct plain_ext : result_ext<T> {
+    plain_ext() noexcept : result_ext<T>(sizeof(plain_ext)) {
+        this->destroy_all = [](routine_ext* e) noexcept {
+            std::destroy_at(&static_cast<plain_ext*>(e)->link);
+        };
+    }
+};
+
+/// Makes a routine of the runtime at hand (the current task's, or the one of a spawn_scope), under
+/// `under`, or the current context when that is null. @throws std::logic_error outside of any runtime
+RINGO_API routine* spawn_prepare(context_state* under = nullptr);
+/// Ties frame and block to it.
+RINGO_API void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
+                            std::source_location at) noexcept;
+/// Makes it runnable, as the last act: it may have ended when the call returns.
+RINGO_API void spawn_start(routine* r) noexcept;
+/// Undoes spawn_prepare.
+RINGO_API void spawn_abandon(routine* r) noexcept;
+/// The block beside the routine; made when there is none. Before the routine is started only.
+RINGO_API routine_ext& ensure_ext(routine* r);
+/// For on_finish: ends the program on an error nobody will see, and frees the routine.
+RINGO_API void end_member(routine* r, const std::exception_ptr& error) noexcept;
+/// The callable is empty.
+[[noreturn]] RINGO_API void spawn_empty_callable() noexcept;
+
+/// Names the runtime for go() on a thread that is not one of its workers.
+class RINGO_API spawn_scope {
+public:
+    explicit spawn_scope(runtime_core* core) noexcept;
+    ~spawn_scope();
+    spawn_scope(const spawn_scope&) = delete;
+    spawn_scope& operator=(const spawn_scope&) = delete;
+
+private:
+    runtime_core* before_;
+};
+
+// --- is the callable needed once the coroutine exists? ----------------------------------------
+
+template <class T>
+struct is_task : std::false_type {};
+template <class T>
+struct is_task<task<T>> : std::true_type {};
+
+template <class... P>
+inline constexpr bool all_values = (!std::is_reference_v<P> && ...);
+
+template <class F>
+struct by_value_params : std::false_type {};  // overloaded or generic: unknown
+template <class R, class... P>
+struct by_value_params<R (*)(P...)> : std::bool_constant<all_values<P...>> {};
+template <class R, class... P>
+struct by_value_params<R (*)(P...) noexcept> : std::bool_constant<all_values<P...>> {};
+template <class F, class M>
+struct member_params : std::false_type {};
+template <class F, class C, class R, class... P>
+struct member_params<F, R (C::*)(P...) const> : std::bool_constant<all_values<P...>> {};
+template <class F, class C, class R, class... P>
+struct member_params<F, R (C::*)(P...)> : std::bool_constant<all_values<P...>> {};
+template <class F>
+    requires(std::is_empty_v<F> && requires { &F::operator(); })
+struct by_value_params<F> : member_params<F, decltype(&F::operator())> {};
+
+/// True when the frame holds copies of everything and nothing has to be kept beside it.
+template <class F>
+inline constexpr bool frame_owns_all = by_value_params<F>::value;
+
+template <class F, class... Args>
+concept nullable_callable = requires(const F& f) { static_cast<bool>(f == nullptr); };
+
+/// Makes the routine of a callable; not started.
+template <class T, class F, class... Args>
+routine* make_routine(std::source_location at, context_state* under, F&& f, Args&&... args) {
+    if constexpr (nullable_callable<F>) {
+        if (f == nullptr) {
+            spawn_empty_callable();
+        }
+    }
+    routine* const r = spawn_prepare(under);
+    routine_ext* ext = nullptr;
+    promise_base* frame = nullptr;
+    try {
+        if constexpr (frame_owns_all<F>) {
+            if constexpr (!std::is_void_v<T>) {
+                ext = ::new (frame_alloc(sizeof(plain_ext<T>))) plain_ext<T>();
+            }
+            auto t = std::invoke(std::move(f), std::move(args)...);
+            frame = task_access::release(t);
+        } else {
+            using block = closure_ext<T, F, Args...>;
+            static_assert(alignof(block) <= 16,
+                          "ringo: an over-aligned callable or argument cannot be kept in a task; "
+                          "hold it by std::unique_ptr");
+            auto* b = ::new (frame_alloc(sizeof(block))) block(std::move(f), std::move(args)...);
+            ext = b;
+            auto t = std::apply(
+                [&](Args&... a) { return std::invoke(b->f, static_cast<Args&&>(a)...); }, b->args);
+            frame = task_access::release(t);
+        }
+    } catch (...) {
+        spawn_attach(r, nullptr, ext, at);
+        spawn_abandon(r);
+        throw;
+    }
+    spawn_attach(r, frame, ext, at);
+    return r;
+}
+
+template <class T>
+routine* make_routine_of(std::source_location at, context_state* under, task<T>&& t) {
+    routine* const r = spawn_prepare(under);
+    routine_ext* ext = nullptr;
+    if constexpr (!std::is_void_v<T>) {
+        try {
+            ext = ::new (frame_alloc(sizeof(plain_ext<T>))) plain_ext<T>();
+        } catch (...) {
+            spawn_abandon(r);
+            throw;
+        }
+    }
+    spawn_attach(r, task_access::release(t), ext, at);
+    return r;
+}
+
+template <class F, class... Args>
+struct spawn_result {
+    static_assert(std::is_invocable_v<F, Args...>,
+                  "ringo: go(f, args...) moves f and args into the new task and calls f with the "
+                  "copies; f cannot be called so. A parameter of type T& cannot bind to a copy: "
+                  "take it by value, or pass std::ref and keep the object alive");
+    using returned = typename std::conditional_t<std::is_invocable_v<F, Args...>,
+                                                 std::invoke_result<F, Args...>,
+                                                 std::type_identity<task<void>>>::type;
+    static_assert(is_task<returned>::value,
+                  "ringo: go needs a function that returns ringo::task<...>; for a plain function "
+                  "write a task that calls it, or use ringo::blocking");
+    using type = typename std::conditional_t<is_task<returned>::value, returned,
+                                             task<void>>::value_type;
+};
+
+}  // namespace ringo::detail

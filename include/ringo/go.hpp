@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns go, join_handle and yield.
+#pragma once
+
+#include <ringo/detail/spawn.hpp>
+#include <ringo/task.hpp>
+
+#include <source_location>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace ringo {
+
+template <class T>
+class join_handle;
+
+namespace detail {
+
+/// Waits for a routine to end. The word `routine::join` is: a lock bit, flags, a wait_node*.
+struct RINGO_API join_word {
+    static constexpr std::uintptr_t locked = 1;
+    static constexpr std::uintptr_t detached = 2;
+    static constexpr std::uintptr_t ended = 4;
+    static constexpr std::uintptr_t flags = 7;
+
+    static bool has_ended(const routine* r) noexcept {
+        return (r->join.load(std::memory_order_acquire) & ended) != 0;
+    }
+    /// False: it has ended already, or the wait was cancelled at once; else the caller suspends.
+    static bool wait(routine* target, wait_node& node, routine* self) noexcept;
+    static void unlink(routine* target, wait_node& node) noexcept;
+    static void block_thread(routine* target);
+    /// Nobody will look at the outcome.
+    static void detach(routine* target) noexcept;
+    /// Frees routine and block after the outcome has been taken.
+    static void release(routine* target) noexcept;
+    /// The exception of a task without a result.
+    static std::exception_ptr take_error(routine* target) noexcept;
+    [[noreturn]] static void joined_twice();
+};
+
+template <class T>
+T take_outcome(routine* r) {
+    struct freed {
+        routine* r;
+        ~freed() { join_word::release(r); }
+    } const at_end{r};
+    if constexpr (std::is_void_v<T>) {
+        if (std::exception_ptr e = join_word::take_error(r)) {
+            std::rethrow_exception(std::move(e));
+        }
+    } else {
+        return static_cast<result_ext<T>*>(r->ext)->link.take();
+    }
+}
+
+template <class T>
+class join_awaiter;
+struct join_access;
+
+}  // namespace detail
+
+/// The right to learn what became of a task spawned with go.
+///
+/// `co_await h` waits for its end and yields its value or rethrows its exception; a second await
+/// throws std::logic_error. Dropping the handle detaches the task: it goes on, and an exception that
+/// then leaves it (other than ringo::canceled) ends the program, because nobody could ever see it.
+///
+/// **Resumes** on a worker, after the task's frame is gone. **Cancellation**: throws ringo::canceled;
+/// the handle stays valid and the task goes on. **Cancel safety**: a handle that loses a select, as
+/// an lvalue, stays valid. **Thread safety**: one owner at a time.
+template <class T = void>
+class join_handle {
+public:
+    using value_type = T;
+
+    join_handle() noexcept = default;
+    join_handle(join_handle&& other) noexcept : r_(std::exchange(other.r_, nullptr)) {}
+    join_handle& operator=(join_handle&& other) noexcept {
+        std::swap(r_, other.r_);
+        return *this;
+    }
+    ~join_handle() {
+        if (r_ != nullptr) {
+            detail::join_word::detach(r_);
+        }
+    }
+
+    /// False once awaited or moved from.
+    explicit operator bool() const noexcept { return r_ != nullptr; }
+    /// True when the task has ended, so that an await will not wait.
+    bool done() const noexcept { return r_ != nullptr && detail::join_word::has_ended(r_); }
+
+    detail::join_awaiter<T> operator co_await() noexcept { return detail::join_awaiter<T>(*this); }
+
+private:
+    friend detail::join_access;
+    friend detail::join_awaiter<T>;
+    explicit join_handle(detail::routine* r) noexcept : r_(r) {}
+    detail::routine* r_ = nullptr;
+};
+
+namespace detail {
+
+struct join_access {
+    template <class T>
+    static join_handle<T> make(routine* r) noexcept {
+        return join_handle<T>(r);
+    }
+    template <class T>
+    static routine* release(join_handle<T>& h) noexcept {
+        return std::exchange(h.r_, nullptr);
+    }
+};
+
+template <class T>
+class join_awaiter {
+public:
+    explicit join_awaiter(join_handle<T>& h) noexcept : handle_(h) {}
+    join_awaiter(join_awaiter&&) = delete;
+    ~join_awaiter() {
+        if (waiting_) {
+            join_word::unlink(handle_.r_, node_);
+        }
+    }
+    void attach(promise_base&) noexcept {}
+    bool await_ready() const noexcept { return handle_.r_ == nullptr; }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) noexcept {
+        self_ = h.promise().self();
+        self_->leaf = &h.promise();
+        waiting_ = true;
+        return join_word::wait(handle_.r_, node_, self_);
+    }
+    T await_resume() {
+        if (handle_.r_ == nullptr) {
+            join_word::joined_twice();
+        }
+        waiting_ = false;
+        const wait_phase p = self_->phase();
+        self_->end_wait();
+        if (p == wait_phase::canceled) [[unlikely]] {
+            join_word::unlink(handle_.r_, node_);
+            throw_canceled(self_);
+        }
+        return take_outcome<T>(std::exchange(handle_.r_, nullptr));
+    }
+
+private:
+    join_handle<T>& handle_;
+    routine* self_ = nullptr;
+    wait_node node_;
+    bool waiting_ = false;
+};
+
+template <class T>
+T block_on_join(join_handle<T> h) {
+    routine* const r = join_access::release(h);
+    join_word::block_thread(r);
+    return take_outcome<T>(r);
+}
+
+template <class F, class... Args>
+auto go_at(std::source_location at, F&& f, Args&&... args)
+    -> join_handle<typename spawn_result<F, Args...>::type> {
+    using T = typename spawn_result<F, Args...>::type;
+    routine* const r = make_routine<T>(at, nullptr, std::move(f), std::move(args)...);
+    spawn_start(r);
+    return join_access::make<T>(r);
+}
+
+template <class F>
+concept spawnable = !is_task<F>::value;
+
+}  // namespace detail
+
+/// Starts a task that runs beside the caller: Go's go statement.
+///
+/// `f` returns a task; `f` and `args` are moved into the new task first, so what a lambda captured
+/// lives as long as the task does. To share an object, capture a pointer or pass std::ref. The new
+/// task never runs inline; it inherits the caller's current context.
+/// @return a handle to join it with; dropping the handle detaches the task
+/// @throws std::bad_alloc; std::logic_error outside of any runtime; what copying f or args throws
+/// **Thread safety**: from any task; from other threads use runtime::go.
+template <detail::spawnable F>
+auto go(F f, std::source_location at = std::source_location::current()) {
+    return detail::go_at(at, std::move(f));
+}
+/// @overload
+template <detail::spawnable F, class A>
+auto go(F f, A a, std::source_location at = std::source_location::current()) {
+    return detail::go_at(at, std::move(f), std::move(a));
+}
+/// @overload
+template <detail::spawnable F, class A, class B>
+auto go(F f, A a, B b, std::source_location at = std::source_location::current()) {
+    return detail::go_at(at, std::move(f), std::move(a), std::move(b));
+}
+/// @overload
+template <detail::spawnable F, class A, class B, class C>
+auto go(F f, A a, B b, C c, std::source_location at = std::source_location::current()) {
+    return detail::go_at(at, std::move(f), std::move(a), std::move(b), std::move(c));
+}
+/// @overload
+template <detail::spawnable F, class A, class B, class C, class D>
+auto go(F f, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
+    return detail::go_at(at, std::move(f), std::move(a), std::move(b), std::move(c), std::move(d));
+}
+/// @overload
+template <detail::spawnable F, class... Args>
+    requires(sizeof...(Args) > 4)
+auto go(F f, Args... args) {
+    return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
+}
+/// Starts a task that has been made already.
+template <class T>
+join_handle<T> go(task<T> t, std::source_location at = std::source_location::current()) {
+    detail::routine* const r = detail::make_routine_of(at, nullptr, std::move(t));
+    detail::spawn_start(r);
+    return detail::join_access::make<T>(r);
+}
+
+namespace detail {
+/// The awaiter of yield().
+class RINGO_API yield_awaiter {
+public:
+    yield_awaiter() noexcept {}
+    void attach(promise_base&) noexcept {}
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> h) noexcept {
+        suspend(h.promise());
+    }
+    static constexpr void await_resume() noexcept {}
+
+private:
+    static void suspend(promise_base& p) noexcept;
+};
+}  // namespace detail
+
+/// Goes to the back of the run queue, so that others run first. Never throws, also when cancelled.
+inline detail::yield_awaiter yield() noexcept {
+    return detail::yield_awaiter();
+}
+
+}  // namespace ringo

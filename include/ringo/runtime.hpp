@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the runtime: its options, run(), and runtimes embedded in other programs.
+#pragma once
+
+#include <ringo/blocking.hpp>
+#include <ringo/config.hpp>
+#include <ringo/context.hpp>
+#include <ringo/go.hpp>
+#include <ringo/scope.hpp>
+#include <ringo/task.hpp>
+#include <ringo/when_all.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+namespace ringo {
+
+/// Which way of doing I/O a runtime uses.
+enum class backend : std::uint8_t {
+    automatic,  ///< io_uring where the system allows it, else epoll, with one line on stderr
+    uring,      ///< io_uring, or fail
+    epoll,
+};
+
+/// How a runtime is set up; everything has a sane default.
+///
+/// The environment variables RINGO_WORKERS and RINGO_BACKEND (auto, uring, epoll) take the place of
+/// `workers` and `io` where these are left at their defaults.
+struct options {
+    /// Threads that run tasks. 0: RINGO_WORKERS, else what the CPU affinity and the cgroup's CPU
+    /// quota allow.
+    unsigned workers = 0;
+    /// How I/O is done. automatic: RINGO_BACKEND, else io_uring if possible.
+    backend io = backend::automatic;
+    /// run() turns the first SIGINT or SIGTERM into cancellation of the root context (the second one
+    /// kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE.
+    bool handle_signals = true;
+    /// Entries of each worker's submission queue; a power of two. Halved by itself while the system
+    /// has no memory for it.
+    unsigned ring_entries = 256;
+    /// Threads for blocking() at most.
+    unsigned blocking_threads = 512;
+    /// A task that holds its thread for this long is handed off: its worker's other tasks, timers and
+    /// I/O move to another thread.
+    std::chrono::milliseconds handoff_after{10};
+};
+
+/// Counters of a runtime, summed over its workers; each is read without a pause of the others.
+struct metrics {
+    unsigned workers = 0;
+    unsigned threads = 0;                ///< workers and spares, without the blocking pool
+    std::string backend;                 ///< "uring" or "epoll"
+    std::uint64_t tasks = 0;             ///< alive now
+    std::uint64_t resumes = 0;           ///< times a task was given a worker
+    std::uint64_t steals = 0;            ///< successful ones
+    std::uint64_t parks = 0;             ///< times a worker went to sleep
+    std::uint64_t handoffs = 0;          ///< blocked workers whose work moved
+    std::uint64_t queue_overflows = 0;   ///< run queues spilled to the global one
+    std::uint64_t io_submitted = 0;      ///< operations handed to the kernel
+    std::uint64_t io_completed = 0;      ///< operations answered
+    std::uint64_t io_in_flight = 0;
+    std::uint64_t io_enters = 0;         ///< system calls of the driver
+    std::uint64_t sq_full = 0;           ///< submissions that had to make room first
+    std::uint64_t cq_overflows = 0;      ///< times completions did not fit their queue
+    std::uint64_t io_retries = 0;        ///< EINTR, EAGAIN, EBUSY, ENOMEM survived
+    std::uint64_t timers = 0;            ///< armed now
+    std::uint64_t frame_pool_bytes = 0;  ///< obtained for frames, over all runtimes
+};
+
+namespace detail {
+class runtime_core;
+struct runtime_access;
+}  // namespace detail
+
+/// An executor: workers, timers, I/O. Most programs use run() and never name it.
+///
+/// **Thread safety**: all members may be called from any thread; the destructor once.
+class RINGO_API runtime {
+public:
+    /// Starts the workers. @throws std::system_error when the system refuses threads or, with
+    /// backend::uring, the ring
+    explicit runtime(const options& o = {});
+    runtime(const runtime&) = delete;
+    runtime& operator=(const runtime&) = delete;
+    /// As shutdown(0s).
+    ~runtime();
+
+    /// Spawns a task from outside; see ringo::go.
+    template <class F, class... Args>
+    auto go(F f, Args... args) {
+        const detail::spawn_scope here(core());
+        return ringo::go(std::move(f), std::move(args)...);
+    }
+
+    /// Runs a task to its end while the calling thread waits; its value or exception.
+    ///
+    /// Not to be called from a task: it would block the worker.
+    template <class T>
+    T block_on(task<T> t) {
+        const detail::spawn_scope here(core());
+        join_handle<T> h = ringo::go(std::move(t));
+        return detail::block_on_join(std::move(h));
+    }
+    /// The same for a callable that returns a task.
+    template <class F>
+        requires std::is_invocable_v<F>
+    auto block_on(F f) {
+        const detail::spawn_scope here(core());
+        auto h = ringo::go(std::move(f));
+        return detail::block_on_join(std::move(h));
+    }
+
+    /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is left:
+    /// it is not resumed again, its I/O is cancelled and awaited, its destructors run.
+    void shutdown(duration grace = {});
+
+    /// The context tasks started from outside run under.
+    context root() const noexcept;
+
+    metrics stats() const;
+
+private:
+    friend detail::runtime_access;
+    detail::runtime_core* core() const noexcept { return core_.get(); }
+    std::unique_ptr<detail::runtime_core> core_;
+    bool down_ = false;
+};
+
+namespace detail {
+/// Signal handling of run(), in force while it lives.
+class RINGO_API run_signals {
+public:
+    run_signals(runtime& rt, bool enabled);
+    ~run_signals();
+
+private:
+    bool enabled_;
+};
+template <class T>
+int exit_status(T&& v) {
+    return static_cast<int>(v);
+}
+}  // namespace detail
+
+/// The whole program: starts a runtime, runs `main` in it, and takes everything down when it ends.
+///
+/// @return the task's value: an int is meant as the exit code of main(); for a task<void>, 0
+/// @throws what leaves `main`. A ringo::canceled that is due to a signal ends quietly: the return
+/// value is then 0 for a task<void>; for others it is rethrown.
+template <class F>
+auto run(const options& o, F main) {
+    using T = typename std::invoke_result_t<F>::value_type;
+    runtime rt(o);
+    const detail::run_signals signals(rt, o.handle_signals);
+    if constexpr (std::is_void_v<T>) {
+        try {
+            rt.block_on(std::move(main));
+        } catch (const canceled&) {
+            if (!rt.root().err()) {
+                throw;
+            }
+        }
+        return 0;
+    } else {
+        return rt.block_on(std::move(main));
+    }
+}
+template <class F>
+    requires std::is_invocable_v<F>
+auto run(F main) {
+    return run(options{}, std::move(main));
+}
+template <class T>
+auto run(const options& o, task<T> main) {
+    auto body = [](task<T> t) -> task<T> { co_return co_await std::move(t); };
+    auto once = [&] { return body(std::move(main)); };
+    return run(o, std::move(once));
+}
+template <class T>
+auto run(task<T> main) {
+    return run(options{}, std::move(main));
+}
+
+}  // namespace ringo

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns scope and group (structured concurrency), and with_context and within.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/go.hpp>
+#include <ringo/task.hpp>
+#include <ringo/time.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <source_location>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+namespace ringo {
+
+class group;
+/// How much longer than the body a group's tasks may go on when the surrounding context is cancelled.
+struct grace {
+    explicit grace(duration d) noexcept : time(d) {}
+    duration time;
+};
+
+namespace detail {
+
+class group_wait;
+
+/// The tasks of a scope. Lives in the scope's frame.
+class RINGO_API group_state {
+public:
+    group_state(context body, context tasks, cancel_func cancel_body, cancel_func cancel_tasks) noexcept;
+    ~group_state();
+    group_state(const group_state&) = delete;
+    group_state& operator=(const group_state&) = delete;
+
+    void add(routine* r, bool background);
+    bool has_room() const noexcept;
+    void fail(std::exception_ptr e) noexcept;
+    void cancel() noexcept;
+    void set_limit(std::size_t n);
+    const context& body_context() const noexcept { return body_; }
+    const context& task_context() const noexcept { return tasks_; }
+    std::exception_ptr failure() const noexcept { return failure_; }
+    /// Waits until all tasks have ended; those of the library itself are cancelled first.
+    task<> join(context shield);
+    /// Cancels the group's tasks `d` after `outer` has been cancelled.
+    void watch(context outer, duration d);
+
+private:
+    friend group_wait;
+    static void ended(routine* r, routine_ext* e, std::exception_ptr error) noexcept;
+
+    mutable spin_lock lock_;
+    std::size_t running_ = 0;
+    std::size_t helpers_ = 0;
+    std::size_t limit_ = SIZE_MAX;
+    waiter* backlog_head_ = nullptr;
+    waiter* backlog_tail_ = nullptr;
+    std::size_t backlog_size_ = 0;
+    bool failed_ = false;
+    std::exception_ptr failure_;
+    wait_queue joiner_;
+    context body_;
+    context tasks_;
+    cancel_func cancel_body_;
+    cancel_func cancel_tasks_;
+    context helper_ctx_ = context::background();
+    std::optional<cancel_func> cancel_helpers_;
+};
+
+template <class T>
+struct is_result : std::false_type {};
+template <class T>
+struct is_result<result<T>> : std::true_type {};
+
+template <class T>
+std::exception_ptr error_of_result(routine_ext* e) {
+    if constexpr (is_result<T>::value) {
+        auto& v = static_cast<result_ext<T>*>(e)->link.value;
+        if (v && !*v) {
+            return std::make_exception_ptr(std::system_error(v->error()));
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace detail
+
+/// The tasks of a scope; see scope(). Only valid inside it.
+///
+/// **Thread safety**: all members from any task of the scope.
+class RINGO_API group {
+public:
+    /// Starts a task that the scope waits for. Above the limit, it starts when another has ended.
+    template <class F, class... Args>
+    void go(F f, Args... args) {
+        state_.add(make(std::move(f), std::move(args)...), false);
+    }
+    /// As go, if the limit leaves room. @return false, and nothing is started, when it does not
+    template <class F, class... Args>
+    bool try_go(F f, Args... args) {
+        if (!state_.has_room()) {
+            return false;
+        }
+        state_.add(make(std::move(f), std::move(args)...), false);
+        return true;
+    }
+    /// At most `n` tasks run at once. @throws std::logic_error when tasks are running already
+    void limit(std::size_t n) { state_.set_limit(n); }
+    /// Cancels body and tasks; scope then returns normally.
+    void cancel() noexcept { state_.cancel(); }
+    /// The context the group's tasks run under.
+    const ringo::context& context() const noexcept { return state_.task_context(); }
+
+    /// @private
+    explicit group(detail::group_state& s) noexcept : state_(s) {}
+
+private:
+    template <class F, class... Args>
+    detail::routine* make(F f, Args... args) {
+        using T = typename detail::spawn_result<F, Args...>::type;
+        detail::routine* const r = detail::make_routine<T>(
+            std::source_location(), detail::context_access::state(state_.task_context()),
+            std::move(f), std::move(args)...);
+        if constexpr (detail::is_result<T>::value) {
+            detail::ensure_ext(r).check = &detail::error_of_result<T>;
+        }
+        return r;
+    }
+    detail::group_state& state_;
+};
+
+namespace detail {
+
+template <class F>
+task<> run_body(context, F& body, group& g) {
+    co_await body(g);
+}
+
+RINGO_API std::exception_ptr canceled_of(const context& c);
+
+template <class F>
+task<> scope_impl(std::optional<grace> g, F body) {
+    const context outer = current_context();
+    const bool gentle = g.has_value();
+    cancelable_context b = with_cancel(outer);
+    cancelable_context t = with_cancel(gentle ? without_cancel(outer) : b.ctx);
+    group_state state(b.ctx, t.ctx, std::move(b.cancel), std::move(t.cancel));
+    if (gentle) {
+        state.watch(outer, g->time);
+    }
+    group handle(state);
+    try {
+        co_await run_body(state.body_context(), body, handle);
+    } catch (const canceled&) {
+        // Due to the group's own cancel, a failure or the surrounding context: each is dealt with
+        // below. One that the body brought about itself ends the scope like the body's end.
+    } catch (...) {
+        state.fail(std::current_exception());
+    }
+    co_await state.join(without_cancel(outer));
+    if (std::exception_ptr e = state.failure()) {
+        std::rethrow_exception(std::move(e));
+    }
+    if (outer.err()) {
+        std::rethrow_exception(canceled_of(outer));
+    }
+}
+
+}  // namespace detail
+
+/// Runs `body(group&)` and the tasks it starts in the group, and returns when all have ended.
+///
+/// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_return; });` Whatever the body and the
+/// tasks refer to outside the scope outlives them. The first failure (an exception other than
+/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context and
+/// is rethrown at the end; later ones are dropped.
+///
+/// **Cancellation**: body and tasks run under a child of the current context, and see it; the scope
+/// itself goes on until they have ended, and then throws ringo::canceled. After group::cancel alone
+/// it returns normally.
+template <class F>
+task<> scope(F body) {
+    return detail::scope_impl(std::nullopt, std::move(body));
+}
+
+/// As above; but when the current context is cancelled, the body sees it at once and the tasks only
+/// `g` later: stop accepting, drain, leave.
+template <class F>
+task<> scope(grace g, F body) {
+    return detail::scope_impl(std::optional<grace>(g), std::move(body));
+}
+
+// --- one operation under another context --------------------------------------------------------
+
+namespace detail {
+
+template <class A>
+struct awaited {
+    using type = decltype(std::declval<A&>().await_resume());
+};
+template <has_member_co_await A>
+struct awaited<A> {
+    using type = decltype(std::declval<A>().operator co_await().await_resume());
+};
+
+template <class R, class A>
+task<R> await_under(context, A op) {
+    co_return co_await static_cast<A&&>(op);
+}
+
+/// The context a task brings by itself, or null.
+inline context_binding* own_binding(promise_base* p) noexcept {
+    return p != nullptr && p->run == promise_base::has_context_tag
+               ? &static_cast<context_promise_layout*>(static_cast<promise_common*>(p))->binding
+               : nullptr;
+}
+
+template <class R, class A>
+task<R> await_within(context base, duration d, A op) {
+    cancelable_context c = with_timeout(base, d);
+    co_return co_await await_under<R, A>(c.ctx, static_cast<A&&>(op));
+}
+
+template <class T>
+task<T> task_under(context c, task<T> t) {
+    if (context_binding* b = own_binding(task_access::peek(t))) {
+        context_state* const s = context_access::state(c);
+        context_ref(s);
+        b->replace(s);
+    }
+    co_return co_await std::move(t);
+}
+
+template <class T>
+task<T> task_within(context, duration d, context base, task<T> t) {
+    cancelable_context c = with_timeout(base, d);
+    co_return co_await task_under<T>(c.ctx, std::move(t));
+}
+
+}  // namespace detail
+
+/// Runs one operation or task under `ctx`, also if the task took a context as a parameter.
+///
+/// `co_await with_context(ctx, ch.recv())`. Result and errors are those of the operation.
+template <class A>
+    requires(!detail::is_task<std::remove_cvref_t<A>>::value)
+auto with_context(context ctx, A&& op) {
+    using R = typename detail::awaited<A>::type;
+    return detail::await_under<R, A>(std::move(ctx), std::forward<A>(op));
+}
+/// @overload
+template <class T>
+task<T> with_context(context ctx, task<T> t) {
+    return detail::task_under<T>(std::move(ctx), std::move(t));
+}
+
+/// Runs one operation or task with a time-out: under a child, with that deadline, of the context it
+/// would have run under.
+///
+/// `co_await within(2s, net::dial(a))`. When the time is up the operation ends as cancelled, with
+/// errc::deadline_exceeded. The time runs from the await.
+template <class A>
+    requires(!detail::is_task<std::remove_cvref_t<A>>::value)
+auto within(duration d, A&& op) {
+    using R = typename detail::awaited<A>::type;
+    return detail::await_within<R, A>(current_context(), d, std::forward<A>(op));
+}
+/// @overload
+template <class T>
+task<T> within(duration d, task<T> t) {
+    detail::context_binding* const b = detail::own_binding(detail::task_access::peek(t));
+    context base =
+        b != nullptr ? detail::context_access::share(b->state()) : current_context();
+    return detail::task_within<T>(current_context(), d, base, std::move(t));
+}
+
+}  // namespace ringo

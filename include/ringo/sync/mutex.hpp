@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns mutex, the lock a task may hold across co_await.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <utility>
+
+namespace ringo {
+
+class mutex;
+namespace detail {
+class mutex_awaiter;
+}
+
+/// Ownership of a mutex; unlocks when it goes.
+class [[nodiscard("the lock is held while the guard lives: name it")]] mutex_guard {
+public:
+    mutex_guard() noexcept = default;
+    mutex_guard(mutex_guard&& other) noexcept : m_(std::exchange(other.m_, nullptr)) {}
+    mutex_guard& operator=(mutex_guard&& other) noexcept {
+        std::swap(m_, other.m_);
+        return *this;
+    }
+    ~mutex_guard() { unlock(); }
+    /// Unlocks before the end of the guard's life; does nothing when it holds no lock.
+    inline void unlock() noexcept;
+    /// True while it holds the lock.
+    explicit operator bool() const noexcept { return m_ != nullptr; }
+
+private:
+    friend class mutex;
+    friend class condition_variable;
+    friend class detail::mutex_awaiter;
+    explicit mutex_guard(mutex* m) noexcept : m_(m) {}
+    mutex* m_ = nullptr;
+};
+
+/// Mutual exclusion between tasks; held across co_await if need be, unlocked by any task or thread.
+///
+/// Waiters are first in, first out, but a task that comes by may take a free lock before the one that
+/// has been woken for it; a waiter that has starved for 1 ms gets the lock handed over directly.
+/// Not recursive. Must outlive its waiters. **Thread safety**: all members from anywhere.
+class RINGO_API mutex {
+public:
+    mutex() noexcept = default;
+    mutex(const mutex&) = delete;
+    mutex& operator=(const mutex&) = delete;
+
+    /// Waits for the lock.
+    ///
+    /// **Resumes** on a worker, never inside unlock. **Result**: a guard.
+    /// **Cancellation** is prompt: throws ringo::canceled, the lock is not taken.
+    /// **Cancel safety**: when it loses a select, the lock is not taken.
+    [[nodiscard("lock does nothing until it is awaited")]] detail::mutex_awaiter lock() noexcept;
+
+    /// Takes the lock if that is possible at once; never while a waiter starves.
+    mutex_guard try_lock() noexcept {
+        return mutex_guard(try_take() ? this : nullptr);
+    }
+
+    /// Unlocks; whoever holds the guard should use that. Terminates when it is not locked.
+    void unlock() noexcept {
+        std::uint32_t s = locked;
+        if (!state_.compare_exchange_strong(s, 0, std::memory_order_release,
+                                            std::memory_order_relaxed)) [[unlikely]] {
+            unlock_slow();
+        }
+    }
+
+private:
+    friend detail::mutex_awaiter;
+    // `locked`: somebody has it. `queued`: there are waiters. `starving`: unlock hands over.
+    static constexpr std::uint32_t locked = 1;
+    static constexpr std::uint32_t queued = 2;
+    static constexpr std::uint32_t starving = 4;
+
+    bool try_take() noexcept {
+        std::uint32_t s = state_.load(std::memory_order_relaxed);
+        while ((s & (locked | starving)) == 0) {
+            if (state_.compare_exchange_weak(s, s | locked, std::memory_order_acquire,
+                                             std::memory_order_relaxed)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    void unlock_slow() noexcept;
+
+    std::atomic<std::uint32_t> state_{0};
+    detail::spin_lock lock_;  // guards waiters_, and changes of queued and starving
+    detail::wait_queue waiters_;
+};
+
+inline void mutex_guard::unlock() noexcept {
+    if (m_ != nullptr) {
+        std::exchange(m_, nullptr)->unlock();
+    }
+}
+
+namespace detail {
+
+/// The awaiter of mutex::lock.
+class RINGO_API mutex_awaiter : resume_hook {
+public:
+    static constexpr std::uint8_t handed_over = 1;  // wait_node::kind
+    explicit mutex_awaiter(mutex& m) noexcept : m_(m) {}
+    mutex_awaiter(mutex_awaiter&& other) noexcept : m_(other.m_) {}
+    ~mutex_awaiter() {
+        if (waiting_) {
+            abandon();
+        }
+    }
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    bool await_ready() noexcept {
+        routine* const r = frame_->self();
+        return !starts_cancelled(r) && --r->ticks >= 0 && m_.try_take();
+    }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        return suspend();
+    }
+    mutex_guard await_resume() {
+        if (waiting_) [[unlikely]] {
+            finish_wait();
+        }
+        return mutex_guard(&m_);
+    }
+
+private:
+    bool suspend() noexcept;
+    void finish_wait();
+    void abandon() noexcept;
+    bool enqueue_or_take(routine* r, bool again, bool& suspended) noexcept;
+    static bool try_again(resume_hook* self, routine* r) noexcept;
+
+    mutex& m_;
+    promise_base* frame_ = nullptr;
+    wait_node node_;
+    std::int64_t since_ = 0;
+    bool waiting_ = false;
+};
+
+}  // namespace detail
+
+inline detail::mutex_awaiter mutex::lock() noexcept {
+    return detail::mutex_awaiter(*this);
+}
+
+}  // namespace ringo

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns task<T>, the coroutine type of ringo, and or_return.
+#pragma once
+
+#include <ringo/config.hpp>
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/result.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace ringo {
+
+namespace detail {
+struct task_access;
+template <class T>
+class task_awaiter;
+template <class T>
+class or_return_awaiter;
+}  // namespace detail
+
+/// A piece of work written as a coroutine: lazy, move-only, awaited exactly once.
+///
+/// `co_await f()` runs it as part of the awaiting task, as a function call does; `go(f)` runs it as
+/// a task of its own. A task that is neither awaited nor spawned never runs; the compiler warns.
+///
+/// **Resumes** the awaiting task on whichever worker finished the child; as a call does, without
+/// passing through the run queue.
+/// **Result**: the value of `co_return`; an exception that leaves the body is rethrown.
+/// **Cancellation**: a task is not cancelled itself; the operations it waits in are, through its
+/// current context.
+/// **Thread safety**: a task object belongs to one owner at a time.
+/// The frame, parameters included, is destroyed before the awaiting task goes on.
+template <class T = void>
+class [[nodiscard("a ringo::task does nothing until it is awaited (co_await) or spawned (go)")]]
+task {
+public:
+    using value_type = T;
+
+    task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
+    task& operator=(task&& other) noexcept {
+        if (this != &other) {
+            drop();
+            frame_ = std::exchange(other.frame_, nullptr);
+        }
+        return *this;
+    }
+    ~task() { drop(); }
+
+    /// False once moved from, awaited or spawned.
+    explicit operator bool() const noexcept { return frame_ != nullptr; }
+
+    detail::task_awaiter<T> operator co_await() && noexcept;
+
+    template <class U = T>
+    detail::task_awaiter<T> operator co_await() & noexcept {
+        static_assert(detail::always_false<U>,
+                      "ringo: a task is awaited once and consumed: write co_await std::move(t), "
+                      "or co_await f() directly");
+        return std::move(*this).operator co_await();
+    }
+
+private:
+    friend detail::task_access;
+    explicit task(detail::promise_base* frame) noexcept : frame_(frame) {}
+    void drop() noexcept {
+        if (frame_ != nullptr) {
+            frame_->handle().destroy();
+            frame_ = nullptr;
+        }
+    }
+
+    detail::promise_base* frame_;
+};
+
+/// Leaves the calling task early with the error of `r`, or yields its value.
+///
+/// `auto c = co_await or_return(co_await net::dial(a));` in a task<result<…>>. The task's locals are
+/// destroyed before whoever awaits it goes on.
+template <class R>
+detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r);
+
+namespace detail {
+
+struct task_access {
+    template <class T>
+    static task<T> make(promise_base* p) noexcept {
+        return task<T>(p);
+    }
+    template <class T>
+    static promise_base* release(task<T>& t) noexcept {
+        return std::exchange(t.frame_, nullptr);
+    }
+    template <class T>
+    static promise_base* peek(const task<T>& t) noexcept {
+        return t.frame_;
+    }
+};
+
+template <class T>
+class task_awaiter : public link_slot<T> {
+public:
+    explicit task_awaiter(promise_base* child) noexcept { this->child = child; }
+    ~task_awaiter() {
+        // Not null only if the awaiting frame is destroyed first, before the child started or in
+        // an unfinished state; teardown destroys leaf first and has cleared it.
+        if (this->child != nullptr) {
+            this->child->handle().destroy();
+        }
+    }
+    void attach(promise_base&) noexcept {}
+    bool await_ready() const noexcept {
+        if (this->child == nullptr) [[unlikely]] {
+            moved_from();
+        }
+        return false;
+    }
+    template <class P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
+        return start_child(h.promise(), this->child, *this);
+    }
+    T await_resume() {
+        promise_base* const done = std::exchange(this->child, nullptr);
+        done->handle().destroy();
+        return this->take();
+    }
+
+private:
+    [[noreturn]] static void moved_from() noexcept { task_misused(); }
+};
+
+template <class T>
+task<T> promise<T>::get_return_object() noexcept {
+    return task_access::make<T>(this);
+}
+template <class T>
+task<T&> promise<T&>::get_return_object() noexcept {
+    return task_access::make<T&>(this);
+}
+inline task<void> promise<void>::get_return_object() noexcept {
+    return task_access::make<void>(this);
+}
+
+// --- a context as the first parameter ---------------------------------------------------------
+
+template <class A>
+inline constexpr bool is_context = std::is_same_v<std::remove_cvref_t<A>, context>;
+
+// 1: the first parameter is a context; 2: the second is, behind the object of a member function or
+// lambda (which the compilers show as a reference to a class); 0: none.
+template <class... A>
+inline constexpr int context_position = 0;
+template <class A, class... Rest>
+    requires is_context<A>
+inline constexpr int context_position<A, Rest...> = 1;
+template <class S, class A, class... Rest>
+    requires(!is_context<S> && std::is_reference_v<S> && std::is_class_v<std::remove_cvref_t<S>> &&
+             is_context<A>)
+inline constexpr int context_position<S, A, Rest...> = 2;
+
+/// The promise of a coroutine that names the context it runs under.
+template <class T, int Position>
+struct context_promise : promise<T> {
+    context_binding binding;
+
+    template <class... Rest>
+    explicit context_promise(const context& c, Rest&&...) noexcept
+        requires(Position == 1)
+        : binding(c) {
+        this->run = promise_base::has_context_tag;
+    }
+    template <class S, class... Rest>
+    explicit context_promise(S&&, const context& c, Rest&&...) noexcept
+        requires(Position == 2)
+        : binding(c) {
+        this->run = promise_base::has_context_tag;
+    }
+    ~context_promise() = default;
+
+    struct final_awaiter {
+        final_awaiter() noexcept {}
+        static constexpr bool await_ready() noexcept { return false; }
+        std::coroutine_handle<> await_suspend(
+            std::coroutine_handle<context_promise> h) const noexcept {
+            h.promise().binding.leave();
+            return return_to_parent(h.promise());
+        }
+        [[noreturn]] static void await_resume() noexcept { std::terminate(); }
+    };
+    final_awaiter final_suspend() const noexcept { return final_awaiter{}; }
+};
+
+/// Every context_promise has its binding right behind the 24 bytes all promises share.
+struct context_promise_layout : promise_common {
+    context_binding binding;
+};
+
+// --- or_return --------------------------------------------------------------------------------
+
+template <class R>
+class or_return_awaiter {
+public:
+    explicit or_return_awaiter(R r) noexcept(std::is_nothrow_move_constructible_v<R>)
+        : result_(std::move(r)) {}
+    void attach(promise_base&) noexcept {}
+    bool await_ready() const noexcept { return static_cast<bool>(result_); }
+    template <class T>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<promise<T>> h) {
+        return leave(h.promise());
+    }
+    template <class T, int P>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T, P>> h) {
+        h.promise().binding.leave();
+        return leave(static_cast<promise<T>&>(h.promise()));
+    }
+    decltype(auto) await_resume() {
+        if constexpr (std::is_void_v<typename R::value_type>) {
+            return;
+        } else {
+            return typename R::value_type(*std::move(result_));
+        }
+    }
+
+private:
+    template <class T>
+    std::coroutine_handle<> leave(promise<T>& p) {
+        static_assert(std::is_constructible_v<T, std::error_code>,
+                      "ringo: or_return needs a task that returns a ringo::result");
+        p.return_value(result_.error());
+        return return_to_parent(p);
+    }
+    R result_;
+};
+
+}  // namespace detail
+
+template <class T>
+detail::task_awaiter<T> task<T>::operator co_await() && noexcept {
+    return detail::task_awaiter<T>(std::exchange(frame_, nullptr));
+}
+
+template <class R>
+detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r) {
+    return detail::or_return_awaiter<std::remove_cvref_t<R>>(std::forward<R>(r));
+}
+
+}  // namespace ringo
+
+// A coroutine whose first parameter (after the object, for a member function or a lambda) is a
+// ringo::context runs under it; the others have the smaller promise.
+template <class T, class... A>
+struct std::coroutine_traits<ringo::task<T>, A...> {
+    using promise_type =
+        std::conditional_t<ringo::detail::context_position<A...> == 0, ringo::detail::promise<T>,
+                           ringo::detail::context_promise<
+                               T, ringo::detail::context_position<A...>>>;
+};

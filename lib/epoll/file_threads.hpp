@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the threads that do file operations for the epoll driver, which has no other way.
+#pragma once
+
+#include <ringo/detail/io_op.hpp>
+
+namespace ringo::detail {
+
+class file_sink {
+public:
+    /// The operation is done and `result` is set. Called on a file thread, once.
+    virtual void file_done(io_op& op) noexcept = 0;
+
+protected:
+    ~file_sink() = default;
+};
+
+/// Does `op` on a file thread. There are at most four, started when needed, kept until exit.
+void file_submit(io_op& op, file_sink& sink) noexcept;
+
+/// Afterwards, no file thread touches a sink all of whose operations have been answered.
+void file_barrier() noexcept;
+
+}  // namespace ringo::detail

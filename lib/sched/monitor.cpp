@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the monitor thread: the hand-off of blocked workers' processors, and signals of run().
+#include "../context/cancel_state.hpp"
+#include "root_context.hpp"
+#include "sched.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace ringo {
+namespace detail {
+
+void dump_tasks(runtime_core& rt) noexcept;
+
+namespace {
+constexpr int idle_turns_before_sleep = 20;
+
+// Bits of runtime_core::signals.
+constexpr unsigned stop_requested = 1;
+constexpr unsigned dump_requested = 2;
+}  // namespace
+
+void runtime_core::wake_monitor() noexcept {
+    monitor_asleep.store(false, std::memory_order_relaxed);
+    const std::uint64_t one = 1;
+    (void)!::write(monitor_fd, &one, sizeof(one));
+}
+
+void runtime_core::monitor_main() noexcept {
+    ::pthread_setname_np(::pthread_self(), "ringo-monitor");
+    const auto tick = static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));
+    int idle_turns = 0;
+    while (!stopping.load(std::memory_order_acquire)) {
+        // Asleep while nobody works: announced first, looked at afterwards, as a worker that wakes
+        // clears `parked` first and looks at `monitor_asleep` afterwards.
+        int timeout = tick;
+        if (idle_turns >= idle_turns_before_sleep) {
+            monitor_asleep.store(true, std::memory_order_seq_cst);
+            const bool quiet = std::all_of(procs.begin(), procs.end(), [](const processor* p) {
+                return p->parked.load(std::memory_order_seq_cst);
+            });
+            timeout = quiet ? -1 : tick;
+        }
+        pollfd fd{monitor_fd, POLLIN, 0};
+        (void)::poll(&fd, 1, timeout);
+        monitor_asleep.store(false, std::memory_order_relaxed);
+        std::uint64_t drained = 0;
+        (void)!::read(monitor_fd, &drained, sizeof(drained));
+
+        const unsigned due = signals.exchange(0, std::memory_order_acq_rel);
+        if ((due & stop_requested) != 0) {
+            root->cancel(errc::canceled, nullptr);
+        }
+        if ((due & dump_requested) != 0) {
+            dump_tasks(*this);
+        }
+
+        const std::int64_t now = now_ns();
+        bool active = false;
+        for (processor* p : procs) {
+            if (p->parked.load(std::memory_order_relaxed)) {
+                p->seen_since = now;
+                continue;
+            }
+            active = true;
+            check_processor(*p, now);
+        }
+        idle_turns = active ? 0 : idle_turns + 1;
+    }
+}
+
+void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
+    const std::uint64_t runs = p.runs.load();
+    if (runs != p.seen_runs) {
+        p.seen_runs = runs;
+        p.seen_since = now;
+        return;
+    }
+    if (now - p.seen_since <
+        std::chrono::duration_cast<std::chrono::nanoseconds>(opts.handoff_after).count()) {
+        return;
+    }
+    const bool needed = p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr ||
+                        p.timers->size() != 0 || p.io->in_flight() != 0 ||
+                        p.cancels.load(std::memory_order_relaxed) != nullptr ||
+                        inject_size.load(std::memory_order_relaxed) != 0;
+    if (needed) {
+        (void)hand_off(p);
+    }
+    // Work that comes later to a worker that is still blocked is seen in one of the next turns.
+}
+
+bool runtime_core::hand_off(processor& p) noexcept {
+    const std::lock_guard guard(handoff_mutex);
+    machine* const m = p.owner.load(std::memory_order_acquire);
+    if (m == nullptr || m->in_rt.load(std::memory_order_acquire) != 0) {
+        return false;
+    }
+    m->p.store(nullptr, std::memory_order_seq_cst);
+    heavy_barrier();
+    if (m->in_rt.load(std::memory_order_seq_cst) != 0 || p.runs.load() != p.seen_runs) {
+        m->p.store(&p, std::memory_order_seq_cst);
+        return false;
+    }
+    // Ours: the machine's `in_rt = 0` (release) was after its last touch of the processor.
+    p.owner.store(nullptr, std::memory_order_relaxed);
+    p.seen_since = now_ns();
+    {
+        const std::lock_guard machines_guard(machines_mutex);
+        if (!spares.empty()) {
+            machine* const spare = spares.back();
+            spares.pop_back();
+            spare->offered = &p;
+            spare->cv.notify_one();
+            handoffs.fetch_add(1, std::memory_order_relaxed);
+            return true;
+        }
+    }
+    try {
+        start_machine(&p);
+        handoffs.fetch_add(1, std::memory_order_relaxed);
+        return true;
+    } catch (...) {
+        // No thread to be had: the blocked one keeps it.
+        p.owner.store(m, std::memory_order_relaxed);
+        m->p.store(&p, std::memory_order_seq_cst);
+        return false;
+    }
+}
+
+processor* runtime_core::settle_ownership(machine& m) noexcept {
+    const std::lock_guard guard(handoff_mutex);
+    return m.p.load(std::memory_order_acquire);
+}
+
+bool runtime_core::wait_as_spare(machine& m) noexcept {
+    std::unique_lock lock(machines_mutex);
+    spares.push_back(&m);
+    m.cv.wait(lock, [&] { return m.offered != nullptr || m.leave; });
+    processor* const p = std::exchange(m.offered, nullptr);
+    if (p == nullptr) {
+        return false;
+    }
+    p->owner.store(&m, std::memory_order_release);
+    m.p.store(p, std::memory_order_release);
+    return true;
+}
+
+// --- signals ----------------------------------------------------------------------------------------
+
+namespace {
+std::atomic<runtime_core*> signal_target{nullptr};
+std::atomic<bool> stop_seen{false};
+struct sigaction before_int, before_term, before_quit, before_pipe;
+
+void on_signal(int sig) {
+    const int saved = errno;
+    runtime_core* const rt = signal_target.load(std::memory_order_acquire);
+    if (sig == SIGQUIT) {
+        if (rt != nullptr) {
+            rt->signals.fetch_or(dump_requested, std::memory_order_acq_rel);
+            rt->wake_monitor();
+        }
+    } else if (rt == nullptr || stop_seen.exchange(true)) {
+        // The second one, or too late for the first: the user means it.
+        ::signal(sig, SIG_DFL);
+        ::raise(sig);
+    } else {
+        rt->signals.fetch_or(stop_requested, std::memory_order_acq_rel);
+        rt->wake_monitor();
+    }
+    errno = saved;
+}
+}  // namespace
+
+run_signals::run_signals(runtime& rt, bool enabled) : enabled_(enabled) {
+    if (!enabled_) {
+        return;
+    }
+    signal_target.store(runtime_access::core(rt), std::memory_order_release);
+    stop_seen.store(false);
+    struct sigaction sa {};
+    sa.sa_handler = on_signal;
+    sa.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &sa, &before_int);
+    ::sigaction(SIGTERM, &sa, &before_term);
+    ::sigaction(SIGQUIT, &sa, &before_quit);
+    sa.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &sa, &before_pipe);
+}
+
+run_signals::~run_signals() {
+    if (!enabled_) {
+        return;
+    }
+    ::sigaction(SIGINT, &before_int, nullptr);
+    ::sigaction(SIGTERM, &before_term, nullptr);
+    ::sigaction(SIGQUIT, &before_quit, nullptr);
+    ::sigaction(SIGPIPE, &before_pipe, nullptr);
+    signal_target.store(nullptr, std::memory_order_release);
+}
+
+}  // namespace detail
+}  // namespace ringo

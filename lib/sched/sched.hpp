@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the scheduler's structures: routines run on machines (threads), which need a processor.
+//
+// Who may touch a processor
+// -------------------------
+// A machine owns at most one processor; `machine::p` says which. While user code runs, the monitor
+// may take the processor away and give it to another thread (hand-off). So every touch of a
+// processor by its machine stands between enter() and leave():
+//
+//     machine: in_rt = 1;  p = machine.p;  ... use p if not null ...;  in_rt = 0 (release)
+//     monitor: machine.p = null;  membarrier();  if (in_rt == 1) give it back, else it is taken
+//
+// The machine's two accesses are plain stores and loads (0.6 ns); membarrier(2) on the monitor's
+// side makes every thread pass a full barrier, which is the order the two sides need: either the
+// machine sees null, or the monitor sees in_rt == 1. Where membarrier is not to be had, `in_rt` is
+// stored seq_cst instead. A machine that sees null while the monitor is still making up its mind
+// settles the matter under handoff_mutex before it acts on it (only the worker's loop needs to).
+#pragma once
+
+#include "../driver/driver.hpp"
+#include "run_queue.hpp"
+#include "timer_heap.hpp"
+
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/runtime.hpp>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ringo::detail {
+
+struct machine;
+struct processor;
+class blocking_pool;
+
+std::int64_t now_ns() noexcept;
+
+/// What the worker does with a routine once its frame has returned to the loop.
+enum class after_resume : std::uint8_t { nothing, finished, again, yield };
+
+/// A request to cancel the operation of a wait that has been seen with state word `state`.
+struct io_cancel_request {
+    io_cancel_request* next;
+    routine* r;
+    std::uint64_t state;
+};
+
+struct alignas(128) processor {
+    run_queue<routine> queue;
+    // The task woken last, which runs next and inherits the slice of its waker; only taken by
+    // others when the monitor finds that it has been there too long.
+    std::atomic<routine*> lifo{nullptr};
+    std::uint32_t lifo_runs = 0;        // consecutive runs from the slot
+    std::uint32_t loop = 0;             // turns of the worker's loop
+    bool searching = false;             // counted in runtime_core::searching
+    counter runs;                       // routines resumed; the monitor watches it
+    std::unique_ptr<driver> io;
+    timer_heap* timers = nullptr;       // never freed, see there
+    std::atomic<io_cancel_request*> cancels{nullptr};
+    std::atomic<machine*> owner{nullptr};
+    std::atomic<bool> parked{false};
+    std::uint32_t index = 0;
+    class runtime_core* rt = nullptr;
+    counter steals;
+    counter parks;
+    counter overflow;
+    // The monitor's notes.
+    std::uint64_t seen_runs = 0;
+    std::int64_t seen_since = 0;
+};
+
+struct alignas(64) machine {
+    std::atomic<processor*> p{nullptr};
+    std::atomic<std::uint32_t> in_rt{0};
+    after_resume after = after_resume::nothing;
+    std::uint8_t slices = 0;  // bounces left before the routine has to queue
+    routine* cur = nullptr;
+    class runtime_core* rt = nullptr;
+    std::uint64_t rng = 0;
+    // While spare:
+    processor* offered = nullptr;
+    bool leave = false;
+    std::condition_variable cv;
+    std::thread thread;
+};
+
+/// Per-thread state; reached through this_thread() only, which is never inlined into a coroutine.
+struct free_block {
+    free_block* next;
+};
+struct block_cache {
+    free_block* head = nullptr;
+    std::uint32_t count = 0;
+};
+struct thread_state {
+    machine* m = nullptr;
+    block_cache frames[65];
+    block_cache routines;
+    class runtime_core* outside = nullptr;  // the runtime go() means on this thread
+    bool guarded = false;  // the destructor that returns the caches is registered
+};
+thread_state& this_thread() noexcept;
+
+/// Set once at start-up: membarrier(2) works.
+extern bool asymmetric_barrier;
+void heavy_barrier() noexcept;
+
+inline processor* enter(machine& m, std::uint32_t& before) noexcept {
+    before = m.in_rt.load(std::memory_order_relaxed);
+    if (asymmetric_barrier) [[likely]] {
+        m.in_rt.store(1, std::memory_order_relaxed);
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+        return m.p.load(std::memory_order_acquire);
+    }
+    m.in_rt.store(1, std::memory_order_seq_cst);
+    return m.p.load(std::memory_order_seq_cst);
+}
+inline void leave(machine& m, std::uint32_t before) noexcept {
+    m.in_rt.store(before, std::memory_order_release);
+}
+
+routine* routine_alloc() noexcept(false);
+void routine_free(routine* r) noexcept;
+/// Calls f for every routine whose `rt` is `index`. Others may come and go meanwhile.
+void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg);
+
+/// The context main runs under; its routines are not registered one by one.
+struct root_context;
+
+class runtime_core {
+public:
+    explicit runtime_core(const options& o);
+    ~runtime_core();
+    runtime_core(const runtime_core&) = delete;
+    runtime_core& operator=(const runtime_core&) = delete;
+
+    // --- queues
+    /// From the owner of `p`, inside enter/leave.
+    void push_lifo(processor& p, routine* r) noexcept;
+    void push_back(processor& p, routine* r) noexcept;
+    /// From anywhere.
+    void inject(routine* r) noexcept;
+    void wake_one() noexcept;
+    /// After work has been put where others can take it.
+    void wake_if_idle() noexcept;
+
+    // --- the loop
+    void worker_main(machine& m) noexcept;
+    routine* find_runnable(machine& m, processor& p) noexcept;
+    void run_routine(machine& m, routine* r) noexcept;
+    routine* found(processor& p, routine* r) noexcept;
+    processor* settle_ownership(machine& m) noexcept;
+    void end_io(processor& p) noexcept;
+    void poll_io(processor& p) noexcept;
+    bool run_timers(processor& p) noexcept;
+    void drain_cancels(processor& p) noexcept;
+    routine* take_global(processor& p, std::uint32_t limit) noexcept;
+    routine* steal(machine& m, processor& p) noexcept;
+    bool anything_to_do(const processor& p) const noexcept;
+    void park(processor& p) noexcept;
+    void deliver(processor& p, completion_sink& sink) noexcept;
+
+    // --- hand-off
+    void monitor_main() noexcept;
+    void check_processor(processor& p, std::int64_t now) noexcept;
+    bool hand_off(processor& p) noexcept;
+    bool wait_as_spare(machine& m) noexcept;
+    void wake_monitor() noexcept;
+    void start_machine(processor* p);
+
+    // --- life
+    void stop() noexcept;
+    void teardown() noexcept;
+    void collect_queued() noexcept;
+    void release_all() noexcept;
+    void finish(machine* m, routine* r) noexcept;
+
+    options opts;
+    std::uint8_t index = 0;
+    std::vector<processor*> procs;
+    std::mutex machines_mutex;
+    std::deque<machine> machines;
+    std::vector<machine*> spares;
+
+    std::mutex inject_mutex;
+    waiter* inject_head = nullptr;
+    waiter* inject_tail = nullptr;
+    std::atomic<std::uint32_t> inject_size{0};
+
+    alignas(64) std::atomic<std::uint32_t> searching{0};
+    alignas(64) std::atomic<std::uint32_t> idle_count{0};
+    std::array<std::atomic<std::uint64_t>, 4> idle{};
+    std::atomic<bool> stopping{false};
+    std::atomic<std::uint32_t> ended_io{0};  // processors whose I/O has ended, at stop
+
+    std::mutex handoff_mutex;
+    std::thread monitor;
+    int monitor_fd = -1;  // eventfd: wakes the monitor, also from signal handlers
+    std::atomic<bool> monitor_asleep{false};
+    std::atomic<std::uint64_t> handoffs{0};
+    std::atomic<unsigned> signals{0};  // pending, for the monitor
+
+    root_context* root = nullptr;
+    std::unique_ptr<blocking_pool> pool;
+    const char* used_backend = "";
+};
+
+runtime_core* runtime_at(std::uint8_t index) noexcept;
+
+void schedule(routine* r) noexcept;
+bool is_canceled(const std::exception_ptr& e) noexcept;
+machine* this_machine() noexcept;
+
+/// Destroys frames from the leaf upwards, without recursion.
+void destroy_chain(routine* r) noexcept;
+[[noreturn]] void die_unhandled(routine* r, const std::exception_ptr& error,
+                                std::source_location at) noexcept;
+
+}  // namespace ringo::detail

@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the worker's loop: where the next routine comes from, how it is run, and how a worker sleeps.
+//
+// Why no wake-up is lost
+// ----------------------
+// Work is published (a queue's tail, the global queue's size, a timer, a cancel request) with seq_cst
+// before the publisher looks at `idle_count` and `searching`. A worker that goes to sleep sets its
+// bit in `idle` and counts itself, then looks at all places where work can be, then waits. One of
+// the two sees the other. A publisher that finds somebody searching wakes nobody: a searcher leaves
+// that state before its last look at the queues, and when it finds work and was the last one, it
+// wakes another. The driver's wake-up is an eventfd: it ends the wait that is going on, or the next.
+// Test: sched_test, "a task spawned while the other worker goes to sleep is never forgotten".
+#include "sched.hpp"
+
+#include "blocking_pool.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <ctime>
+
+namespace ringo::detail {
+
+namespace {
+constexpr std::uint32_t look_at_global_every = 61;
+constexpr std::uint32_t look_at_io_every = 64;
+constexpr std::uint32_t runs_from_slot = 64;  // a pair that wakes each other shares one slice
+constexpr std::uint32_t timers_at_once = 256;
+constexpr std::int64_t spin_ns = 10'000;      // a sleep and a wake-up cost five times that
+
+std::uint64_t next_random(machine& m) noexcept {
+    m.rng ^= m.rng << 13;
+    m.rng ^= m.rng >> 7;
+    m.rng ^= m.rng << 17;
+    return m.rng;
+}
+}  // namespace
+
+std::int64_t now_ns() noexcept {
+    timespec t;
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+machine* this_machine() noexcept { return this_thread().m; }
+
+// --- queues -------------------------------------------------------------------------------------
+
+void runtime_core::push_back(processor& p, routine* r) noexcept {
+    while (!p.queue.push(r)) {
+        // Full: the older half goes to the global queue.
+        routine* half[run_queue<routine>::capacity / 2];
+        const std::uint32_t n = p.queue.pop_half(half);
+        if (n == 0) {
+            continue;  // thieves have made room
+        }
+        for (std::uint32_t i = 0; i + 1 < n; ++i) {
+            half[i]->next = half[i + 1];
+        }
+        half[n - 1]->next = nullptr;
+        const std::lock_guard guard(inject_mutex);
+        (inject_tail != nullptr ? inject_tail->next : inject_head) = half[0];
+        inject_tail = half[n - 1];
+        inject_size.store(inject_size.load(std::memory_order_relaxed) + n,
+                          std::memory_order_seq_cst);
+        ++p.overflow;
+    }
+}
+
+void runtime_core::wake_if_idle() noexcept {
+    if (idle_count.load(std::memory_order_seq_cst) != 0 &&
+        searching.load(std::memory_order_seq_cst) == 0) {
+        wake_one();
+    }
+}
+
+void runtime_core::push_lifo(processor& p, routine* r) noexcept {
+    routine* before = p.lifo.load(std::memory_order_relaxed);
+    if (before == nullptr) {
+        p.lifo.store(r, std::memory_order_release);
+        return;
+    }
+    before = p.lifo.exchange(r, std::memory_order_acq_rel);
+    if (before != nullptr) {
+        push_back(p, before);
+        wake_if_idle();
+    }
+}
+
+void runtime_core::inject(routine* r) noexcept {
+    r->next = nullptr;
+    const std::lock_guard guard(inject_mutex);
+    (inject_tail != nullptr ? inject_tail->next : inject_head) = r;
+    inject_tail = r;
+    inject_size.store(inject_size.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    // Under the mutex: at the end of the runtime, who takes it afterwards knows that we have left.
+    wake_if_idle();
+}
+
+void runtime_core::wake_one() noexcept {
+    std::uint32_t none = 0;
+    if (!searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) {
+        return;
+    }
+    for (std::size_t w = 0; w < idle.size(); ++w) {
+        std::uint64_t bits = idle[w].load(std::memory_order_seq_cst);
+        while (bits != 0) {
+            const int bit = __builtin_ctzll(bits);
+            const std::uint64_t mask = std::uint64_t{1} << bit;
+            if ((idle[w].fetch_and(~mask, std::memory_order_seq_cst) & mask) != 0) {
+                idle_count.fetch_sub(1, std::memory_order_seq_cst);
+                // It wakes as a searcher: that is the one just counted.
+                procs[w * 64 + static_cast<std::size_t>(bit)]->io->wake();
+                return;
+            }
+            bits = idle[w].load(std::memory_order_seq_cst);
+        }
+    }
+    searching.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void schedule(routine* r) noexcept {
+    machine* const m = this_machine();
+    const std::uint8_t rt = r->rt.load(std::memory_order_relaxed);
+    if (m != nullptr && m->rt->index == rt) [[likely]] {
+        std::uint32_t before;
+        processor* const p = enter(*m, before);
+        if (p != nullptr) [[likely]] {
+            m->rt->push_lifo(*p, r);
+            leave(*m, before);
+            return;
+        }
+        leave(*m, before);
+        m->rt->inject(r);
+        return;
+    }
+    runtime_at(rt)->inject(r);
+}
+
+// --- running one routine ------------------------------------------------------------------------
+
+void runtime_core::run_routine(machine& m, routine* r) noexcept {
+    m.cur = r;
+    m.slices = transfer_is_tail_call ? 0 : 8;
+    for (;;) {
+        m.after = after_resume::nothing;
+        r->ticks = ticks_per_slice;
+        r->leaf->handle().resume();
+        if (m.after != after_resume::again) [[likely]] {
+            break;
+        }
+    }
+    if (m.after == after_resume::finished) {
+        // Runs destructors of the user's objects: still as user code.
+        finish(&m, r);
+    }
+    m.cur = nullptr;
+}
+
+std::coroutine_handle<> out_of_ticks(routine* r, promise_base* next) noexcept {
+    r->leaf = next;
+    machine* const m = this_machine();
+    if (m->slices > 0) {
+        --m->slices;
+        m->after = after_resume::again;
+    } else {
+        m->after = after_resume::yield;
+    }
+    return std::noop_coroutine();
+}
+
+std::coroutine_handle<> finish_root(promise_base* root) noexcept {
+    routine* const r = root->self();
+    r->leaf = root;
+    this_machine()->after = after_resume::finished;
+    return std::noop_coroutine();
+}
+
+void yield_awaiter::suspend(promise_base& p) noexcept {
+    p.self()->leaf = &p;
+    this_machine()->after = after_resume::yield;
+}
+
+// --- I/O ----------------------------------------------------------------------------------------
+
+void runtime_core::deliver(processor& p, completion_sink& sink) noexcept {
+    // The first one is ours to run; help is wanted for the others only.
+    const bool help = sink.count > 1;
+    waiter* w = sink.head;
+    sink = completion_sink{};
+    while (w != nullptr) {
+        waiter* const next = w->next;
+        push_back(p, static_cast<routine*>(w));
+        w = next;
+    }
+    if (help) {
+        wake_if_idle();
+    }
+}
+
+void runtime_core::poll_io(processor& p) noexcept {
+    if (p.io->has_work()) {
+        completion_sink sink;
+        p.io->poll(sink);
+        deliver(p, sink);
+    }
+}
+
+void io_complete(driver& d, io_op& op, std::int32_t result, completion_sink& sink) noexcept {
+    routine* const r = op.r;
+    std::uint64_t s = r->state.load(std::memory_order_acquire);
+    op.in_flight = false;
+    if (result == -ECANCELED && waiter::phase_of(s) == wait_phase::waiting_io && !op.cancel_sent) {
+        d.submit(op);  // nobody asked: the thread that submitted it is gone
+        return;
+    }
+    op.result = result;
+    if (op.again != nullptr &&
+        op.again(&op, waiter::phase_of(s) == wait_phase::io_canceled || op.cancel_sent)) {
+        d.submit(op);
+        return;
+    }
+    // A canceller may be about to ask; it finds the phase changed.
+    while (!r->state.compare_exchange_weak(
+        s, (s & ~waiter::phase_mask) | static_cast<std::uint64_t>(wait_phase::claimed),
+        std::memory_order_acq_rel, std::memory_order_acquire)) {
+    }
+    sink.push(r);
+}
+
+bool io_start(promise_base* frame, io_op& op) noexcept {
+    routine* const r = frame->self();
+    op.r = r;
+    op.cancel_sent = false;
+    r->leaf = frame;
+    r->aux = reinterpret_cast<std::uintptr_t>(&op) | 1;
+    machine* const m = this_machine();
+    std::uint32_t before;
+    processor* const p = enter(*m, before);
+    if (p == nullptr) {
+        // The monitor has taken our processor: whoever runs the routine next submits.
+        leave(*m, before);
+        r->set_flag(routine::retry_io, true);
+        m->after = after_resume::yield;
+        return true;
+    }
+    r->begin_io(p->index);
+    if (r->ctx->is_cancelled()) [[unlikely]] {
+        // Not submitted: nobody but a canceller can have changed the phase, and its request to the
+        // driver will find a finished wait.
+        r->end_wait();
+        op.result = -ECANCELED;
+        leave(*m, before);
+        return false;
+    }
+    p->io->submit(op);
+    leave(*m, before);
+    return true;
+}
+
+/// The second half of io_start for a routine that came here without a processor.
+static bool retry_io(processor& p, routine* r) noexcept {
+    r->set_flag(routine::retry_io, false);
+    auto* const op = reinterpret_cast<io_op*>(r->aux & ~std::uintptr_t{1});
+    r->begin_io(p.index);
+    if (r->ctx->is_cancelled()) {
+        r->end_wait();
+        op->result = -ECANCELED;
+        return false;
+    }
+    p.io->submit(*op);
+    return true;
+}
+
+/// Whether the routine is to be resumed now.
+static bool ask_first(processor& p, routine* r) noexcept {
+    if (r->flag(routine::retry_io)) {
+        return !retry_io(p, r);
+    }
+    r->set_flag(routine::has_hook, false);
+    if (r->phase() != wait_phase::claimed) {
+        return true;
+    }
+    auto* const hook = reinterpret_cast<resume_hook*>(r->aux & ~std::uintptr_t{3});
+    return hook->retry(hook, r);
+}
+
+void io_cancel(routine* r, std::uint64_t s) noexcept {
+    if (waiter::phase_of(s) != wait_phase::waiting_io) {
+        return;
+    }
+    const std::uint64_t to =
+        (s & ~waiter::phase_mask) | static_cast<std::uint64_t>(wait_phase::io_canceled);
+    auto* const request = new (std::nothrow) io_cancel_request{nullptr, r, to};
+    if (request == nullptr) {
+        return;  // out of memory: the operation ends by itself, or at the end of the runtime
+    }
+    runtime_core* const rt = runtime_at(r->rt.load(std::memory_order_relaxed));
+    if (rt == nullptr ||
+        !r->state.compare_exchange_strong(s, to, std::memory_order_seq_cst)) {
+        delete request;
+        return;
+    }
+    processor& p = *rt->procs[(to >> waiter::arm_shift) & waiter::arm_mask];
+    io_cancel_request* head = p.cancels.load(std::memory_order_relaxed);
+    do {
+        request->next = head;
+    } while (!p.cancels.compare_exchange_weak(head, request, std::memory_order_seq_cst));
+    if (p.parked.load(std::memory_order_seq_cst)) {
+        p.io->wake();
+    }
+}
+
+void runtime_core::drain_cancels(processor& p) noexcept {
+    if (p.cancels.load(std::memory_order_relaxed) == nullptr) {
+        return;
+    }
+    io_cancel_request* q = p.cancels.exchange(nullptr, std::memory_order_acq_rel);
+    while (q != nullptr) {
+        // Answers are read by this very thread, so a wait that is still the one seen has its
+        // operation in flight.
+        if (q->r->state.load(std::memory_order_acquire) == q->state) {
+            auto* const op = reinterpret_cast<io_op*>(q->r->aux & ~std::uintptr_t{1});
+            if (op->in_flight && !op->cancel_sent) {
+                op->cancel_sent = true;
+                p.io->cancel(*op);
+            }
+        }
+        delete std::exchange(q, q->next);
+    }
+}
+
+bool runtime_core::run_timers(processor& p) noexcept {
+    if (p.timers->earliest() == timer_heap::never) {
+        return false;
+    }
+    const std::int64_t now = now_ns();
+    bool any = false;
+    while (p.timers->earliest() <= now) {
+        wake_list woken;
+        timer_node* callbacks = nullptr;
+        if (p.timers->expire(now, timers_at_once, woken, callbacks) == 0) {
+            break;
+        }
+        any = true;
+        completion_sink sink;
+        while (waiter* const w = woken.pop()) {
+            if (w->is_thread()) {
+                wake(w);
+            } else {
+                sink.push(static_cast<routine*>(w));
+            }
+        }
+        deliver(p, sink);
+        while (callbacks != nullptr) {
+            timer_node* const n = std::exchange(callbacks, callbacks->next);
+            n->fire(n);
+        }
+    }
+    return any;
+}
+
+// --- finding work -------------------------------------------------------------------------------
+
+routine* runtime_core::take_global(processor& p, std::uint32_t limit) noexcept {
+    if (inject_size.load(std::memory_order_seq_cst) == 0) {
+        return nullptr;
+    }
+    routine* first = nullptr;
+    waiter* rest = nullptr;
+    {
+        const std::lock_guard guard(inject_mutex);
+        const std::uint32_t size = inject_size.load(std::memory_order_relaxed);
+        if (size == 0) {
+            return nullptr;
+        }
+        std::uint32_t n = std::min(limit, size / static_cast<std::uint32_t>(procs.size()) + 1);
+        n = std::min(n, size);
+        first = static_cast<routine*>(inject_head);
+        waiter* last = inject_head;
+        for (std::uint32_t i = 1; i < n; ++i) {
+            last = last->next;
+        }
+        rest = first == last ? nullptr : first->next;
+        inject_head = last->next;
+        if (inject_head == nullptr) {
+            inject_tail = nullptr;
+        }
+        last->next = nullptr;
+        inject_size.store(size - n, std::memory_order_seq_cst);
+    }
+    while (rest != nullptr) {
+        waiter* const next = rest->next;
+        push_back(p, static_cast<routine*>(rest));
+        rest = next;
+    }
+    return first;
+}
+
+routine* runtime_core::steal(machine& m, processor& p) noexcept {
+    const std::size_t n = procs.size();
+    routine* loot[run_queue<routine>::capacity / 2];
+    const std::size_t start = next_random(m) % n;
+    for (std::size_t i = 0; i < n; ++i) {
+        processor& victim = *procs[(start + i) % n];
+        if (&victim == &p) {
+            continue;
+        }
+        const std::uint32_t k = victim.queue.steal(loot);
+        if (k != 0) {
+            ++p.steals;
+            for (std::uint32_t j = 0; j + 1 < k; ++j) {
+                (void)p.queue.push(loot[j]);  // ours is empty, and has twice the room
+            }
+            return loot[k - 1];
+        }
+    }
+    return nullptr;
+}
+
+bool runtime_core::anything_to_do(const processor& p) const noexcept {
+    if (inject_size.load(std::memory_order_seq_cst) != 0 ||
+        p.cancels.load(std::memory_order_seq_cst) != nullptr ||
+        stopping.load(std::memory_order_seq_cst)) {
+        return true;
+    }
+    return std::any_of(procs.begin(), procs.end(),
+                       [](const processor* q) { return q->queue.size() != 0; });
+}
+
+void runtime_core::park(processor& p) noexcept {
+    const std::size_t word = p.index / 64;
+    const std::uint64_t mask = std::uint64_t{1} << (p.index % 64);
+    ++p.parks;
+    p.parked.store(true, std::memory_order_seq_cst);
+    idle[word].fetch_or(mask, std::memory_order_seq_cst);
+    idle_count.fetch_add(1, std::memory_order_seq_cst);
+    if (p.searching) {
+        p.searching = false;
+        searching.fetch_sub(1, std::memory_order_seq_cst);
+    }
+    if (!anything_to_do(p)) {
+        const std::int64_t next = p.timers->earliest();
+        std::int64_t timeout = -1;
+        if (next != timer_heap::never) {
+            timeout = std::max<std::int64_t>(0, next - now_ns());
+        }
+        completion_sink sink;
+        p.io->wait(sink, timeout);
+        p.parked.store(false, std::memory_order_seq_cst);
+        if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {
+            wake_monitor();
+        }
+        deliver(p, sink);
+    } else {
+        p.parked.store(false, std::memory_order_seq_cst);
+    }
+    if ((idle[word].fetch_and(~mask, std::memory_order_seq_cst) & mask) != 0) {
+        idle_count.fetch_sub(1, std::memory_order_seq_cst);
+    } else {
+        p.searching = true;  // whoever cleared the bit has counted us
+    }
+}
+
+routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
+    for (;;) {
+        if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
+            return nullptr;
+        }
+        const std::uint32_t turn = ++p.loop;
+        if (turn % look_at_io_every == 0) {
+            drain_cancels(p);
+            poll_io(p);
+            run_timers(p);
+        }
+        routine* r = nullptr;
+        if (turn % look_at_global_every == 0) {
+            r = take_global(p, 1);
+        }
+        if (r == nullptr && p.lifo.load(std::memory_order_relaxed) != nullptr) {
+            routine* const l = p.lifo.exchange(nullptr, std::memory_order_acq_rel);
+            if (l != nullptr) {
+                if (++p.lifo_runs < runs_from_slot) {
+                    return found(p, l);
+                }
+                push_back(p, l);
+            }
+        }
+        p.lifo_runs = 0;
+        if (r == nullptr) {
+            r = p.queue.pop();
+        }
+        if (r == nullptr) {
+            r = take_global(p, run_queue<routine>::capacity / 2);
+        }
+        if (r != nullptr) {
+            return found(p, r);
+        }
+
+        // Dry: now is the time for everything else.
+        drain_cancels(p);
+        run_timers(p);
+        const bool alone = idle_count.load(std::memory_order_relaxed) + 1 >= procs.size();
+        if (p.io->has_completions() || (!alone && p.io->has_work())) {
+            completion_sink sink;
+            p.io->poll(sink);
+            deliver(p, sink);
+        }
+        if (p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr) {
+            continue;
+        }
+        if (!alone) {
+            if (!p.searching &&
+                2 * searching.load(std::memory_order_relaxed) <
+                    procs.size() - idle_count.load(std::memory_order_relaxed)) {
+                p.searching = true;
+                searching.fetch_add(1, std::memory_order_seq_cst);
+            }
+            if (p.searching) {
+                const std::int64_t until = now_ns() + spin_ns;
+                do {
+                    r = steal(m, p);
+                    if (r == nullptr) {
+                        r = take_global(p, run_queue<routine>::capacity / 2);
+                    }
+                    if (r != nullptr) {
+                        return found(p, r);
+                    }
+                    for (int i = 0; i < 32; ++i) {
+                        __builtin_ia32_pause();
+                    }
+                } while (!p.io->has_completions() && p.timers->earliest() > now_ns() &&
+                         now_ns() < until && !stopping.load(std::memory_order_relaxed));
+                if (p.io->has_completions()) {
+                    continue;
+                }
+            }
+        }
+        park(p);
+    }
+}
+
+routine* runtime_core::found(processor& p, routine* r) noexcept {
+    if (p.searching) {
+        p.searching = false;
+        if (searching.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
+            idle_count.load(std::memory_order_seq_cst) != 0 &&
+            (inject_size.load(std::memory_order_seq_cst) != 0 || p.queue.size() != 0)) {
+            wake_one();
+        }
+    }
+    return r;
+}
+
+// --- the loop -----------------------------------------------------------------------------------
+
+void runtime_core::worker_main(machine& m) noexcept {
+    this_thread().m = &m;
+    for (;;) {
+        std::uint32_t before;
+        processor* p = enter(m, before);
+        while (p != nullptr) {
+            routine* const r = find_runnable(m, *p);
+            if (r == nullptr) {
+                break;  // stopping
+            }
+            if (r->flag(routine::retry_io | routine::has_hook)) [[unlikely]] {
+                if (!ask_first(*p, r)) {
+                    continue;
+                }
+            }
+            ++p->runs;
+            m.in_rt.store(0, std::memory_order_release);
+            run_routine(m, r);
+            p = enter(m, before);
+            if (p == nullptr) [[unlikely]] {
+                p = settle_ownership(m);
+            }
+            if (m.after == after_resume::yield) {
+                if (p != nullptr) {
+                    push_back(*p, r);
+                } else {
+                    inject(r);
+                }
+            }
+        }
+        if (p != nullptr) {
+            end_io(*p);
+            m.in_rt.store(0, std::memory_order_release);
+            break;
+        }
+        m.in_rt.store(0, std::memory_order_release);
+        if (!wait_as_spare(m)) {
+            break;
+        }
+    }
+    this_thread().m = nullptr;
+}
+
+void wake(waiter* w) noexcept {
+    if (w->is_thread()) [[unlikely]] {
+        static_cast<thread_waiter*>(w)->signal();
+        return;
+    }
+    schedule(static_cast<routine*>(w));
+}
+
+}  // namespace ringo::detail

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <ringo/scope.hpp>
+#include <ringo/when_all.hpp>
+
+#include "../sched/sched.hpp"
+
+#include <mutex>
+#include <stdexcept>
+
+namespace ringo::detail {
+
+group_state::group_state(context body, context tasks, cancel_func cancel_body,
+                         cancel_func cancel_tasks) noexcept
+    : body_(std::move(body)), tasks_(std::move(tasks)), cancel_body_(std::move(cancel_body)),
+      cancel_tasks_(std::move(cancel_tasks)) {}
+
+group_state::~group_state() {
+    // Left over only when the runtime ends; the routines then belong to its teardown.
+}
+
+bool group_state::has_room() const noexcept {
+    const std::lock_guard guard(lock_);
+    return running_ < limit_;
+}
+
+void group_state::set_limit(std::size_t n) {
+    const std::lock_guard guard(lock_);
+    if (running_ + backlog_size_ != 0) {
+        throw std::logic_error("ringo: the limit of a group is set before its first task");
+    }
+    limit_ = n;
+}
+
+void group_state::add(routine* r, bool helper) {
+    routine_ext& e = ensure_ext(r);
+    e.group = this;
+    e.on_finish = &group_state::ended;
+    {
+        const std::lock_guard guard(lock_);
+        if (helper) {
+            ++helpers_;
+        } else if (running_ >= limit_) {
+            r->next = nullptr;
+            (backlog_tail_ != nullptr ? backlog_tail_->next : backlog_head_) = r;
+            backlog_tail_ = r;
+            ++backlog_size_;
+            return;
+        } else {
+            ++running_;
+        }
+    }
+    spawn_start(r);
+}
+
+void group_state::fail(std::exception_ptr e) noexcept {
+    {
+        const std::lock_guard guard(lock_);
+        if (failed_) {
+            return;
+        }
+        failed_ = true;
+        failure_ = std::move(e);
+    }
+    cancel();
+}
+
+void group_state::cancel() noexcept {
+    cancel_body_();
+    cancel_tasks_();
+}
+
+void group_state::ended(routine* r, routine_ext* e, std::exception_ptr error) noexcept {
+    auto* const g = static_cast<group_state*>(e->group);
+    const bool helper = e->helper;
+    if (!helper) {
+        if (error == nullptr && e->check != nullptr) {
+            error = e->check(e);
+        }
+        if (error != nullptr && !is_canceled(error)) {
+            g->fail(std::move(error));
+        }
+    }
+    join_word::release(r);
+    routine* next = nullptr;
+    waiter* woken = nullptr;
+    {
+        const std::lock_guard guard(g->lock_);
+        if (helper) {
+            --g->helpers_;
+        } else if (g->backlog_head_ != nullptr) {
+            next = static_cast<routine*>(g->backlog_head_);
+            g->backlog_head_ = next->next;
+            if (g->backlog_head_ == nullptr) {
+                g->backlog_tail_ = nullptr;
+            }
+            --g->backlog_size_;
+        } else {
+            --g->running_;
+        }
+        if (g->running_ + g->helpers_ == 0 || (!helper && g->running_ == 0)) {
+            if (wait_node* n = g->joiner_.claim_front()) {
+                woken = n->owner;
+            }
+        }
+    }
+    // The group may be gone from here on.
+    if (next != nullptr) {
+        spawn_start(next);
+    }
+    if (woken != nullptr) {
+        wake(woken);
+    }
+}
+
+/// Waits until no task (or, at the end, no helper either) runs.
+class group_wait {
+public:
+    group_wait(group_state& g, bool helpers_too) noexcept : g_(g), helpers_too_(helpers_too) {}
+    ~group_wait() { unlink(); }
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        static constexpr wait_ops ops{"scope"};
+        routine* const r = frame_->self();
+        r->leaf = frame_;
+        r->aux = reinterpret_cast<std::uintptr_t>(&ops);
+        node_.owner = r;
+        const std::lock_guard guard(g_.lock_);
+        if (g_.running_ == 0 && (!helpers_too_ || g_.helpers_ == 0)) {
+            return false;
+        }
+        g_.joiner_.push_back(node_);
+        r->begin_wait();  // under a shield: there is no cancelled context to look for
+        return true;
+    }
+    void await_resume() noexcept {
+        unlink();
+        frame_->self()->end_wait();
+        node_.owner = nullptr;
+    }
+
+private:
+    void unlink() noexcept {
+        if (node_.owner != nullptr) {
+            const std::lock_guard guard(g_.lock_);
+            g_.joiner_.remove(node_);
+        }
+    }
+    group_state& g_;
+    bool helpers_too_;
+    promise_base* frame_ = nullptr;
+    wait_node node_;
+};
+
+task<> group_state::join(context) {
+    for (;;) {
+        co_await group_wait(*this, false);
+        const std::unique_lock guard(lock_);
+        if (running_ == 0) {
+            break;
+        }
+    }
+    if (cancel_helpers_) {
+        (*cancel_helpers_)();
+        for (;;) {
+            co_await group_wait(*this, true);
+            const std::unique_lock guard(lock_);
+            if (helpers_ == 0) {
+                break;
+            }
+        }
+    }
+}
+
+namespace {
+task<> cancel_after(context, context outer, duration d, group_state* g) {
+    co_await outer.done();
+    co_await sleep(d);
+    g->cancel();
+}
+}  // namespace
+
+void group_state::watch(context outer, duration d) {
+    cancelable_context c = with_cancel(context::background());
+    cancel_helpers_.emplace(std::move(c.cancel));
+    routine* const r = make_routine_of(std::source_location(), context_access::state(c.ctx),
+                                       cancel_after(c.ctx, std::move(outer), d, this));
+    ensure_ext(r).helper = true;
+    add(r, true);
+}
+
+std::exception_ptr canceled_of(const context& c) {
+    return std::make_exception_ptr(canceled(c.err()));
+}
+
+void throw_arm_canceled() { throw canceled(make_error_code(errc::canceled)); }
+
+}  // namespace ringo::detail
