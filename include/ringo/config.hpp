@@ -4,7 +4,7 @@
 
 /// Marks what the shared library exports.
 #if defined(__GNUC__)
-#define RINGO_API __attribute__((visibility("default")))
+#define RINGO_API [[gnu::visibility("default")]]
 #else
 #define RINGO_API
 #endif

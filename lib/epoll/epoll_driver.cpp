@@ -252,7 +252,7 @@ private:
     }
 
     void finish_later(io_op& op, int res) noexcept {
-        op.result = res;
+        op.res = res;
         op.next = nullptr;
         (ready_tail_ != nullptr ? ready_tail_->next : ready_head_) = &op;
         ready_tail_ = &op;
@@ -319,7 +319,7 @@ private:
         io_op* done = files_done_.exchange(nullptr, std::memory_order_acq_rel);
         while (done != nullptr) {
             io_op* const next = done->next;
-            finish_later(*done, done->result);
+            finish_later(*done, done->res);
             done = next;
         }
         io_op* op = ready_head_;
@@ -329,7 +329,7 @@ private:
             in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1,
                              std::memory_order_relaxed);
             ++stats_.completed;
-            int res = op->result;
+            int res = op->res;
             if (const int fault = injected(fault_point::answer, res)) {
                 res = fault;
             }

@@ -65,7 +65,7 @@ void thread_main() noexcept {
         const auto [op, sink] = p.queue.front();
         p.queue.pop_front();
         lock.unlock();
-        op->result = perform(*op);
+        op->res = perform(*op);
         lock.lock();
         sink->file_done(*op);  // under the mutex: see file_barrier
     }
@@ -84,7 +84,7 @@ void file_submit(io_op& op, file_sink& sink) noexcept {
             ++p.threads;
         } catch (...) {
             if (p.threads == 0) {
-                op.result = -EAGAIN;
+                op.res = -EAGAIN;
                 sink.file_done(op);
                 return;
             }
@@ -93,7 +93,7 @@ void file_submit(io_op& op, file_sink& sink) noexcept {
     try {
         p.queue.emplace_back(&op, &sink);
     } catch (...) {
-        op.result = -ENOMEM;
+        op.res = -ENOMEM;
         sink.file_done(op);
         return;
     }

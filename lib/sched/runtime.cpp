@@ -564,7 +564,7 @@ void runtime_core::start_machine(processor* p) {
 
 void runtime_core::end_io(processor& p) noexcept {
     // Nothing is resumed any more; but the kernel has to let go of what lives in the frames.
-    completion_sink sink;
+    completion_sink sink;  // for teardown these count as found in a queue
     p.io->poll(sink);
     for (;;) {
         drain_cancels(p);
@@ -573,6 +573,9 @@ void runtime_core::end_io(processor& p) noexcept {
             break;
         }
         p.io->wait(sink, 100'000'000);
+    }
+    for (waiter* w = sink.head; w != nullptr; w = w->next) {
+        static_cast<routine*>(w)->set_flag(routine::queued, true);
     }
     ended_io.fetch_add(1, std::memory_order_acq_rel);
     // A thread's exit would cancel what it has submitted to other workers' rings.

@@ -213,7 +213,7 @@ void io_complete(driver& d, io_op& op, std::int32_t result, completion_sink& sin
         d.submit(op);  // nobody asked: the thread that submitted it is gone
         return;
     }
-    op.result = result;
+    op.res = result;
     if (op.again != nullptr &&
         op.again(&op, waiter::phase_of(s) == wait_phase::io_canceled || op.cancel_sent)) {
         d.submit(op);
@@ -225,6 +225,11 @@ void io_complete(driver& d, io_op& op, std::int32_t result, completion_sink& sin
         std::memory_order_acq_rel, std::memory_order_acquire)) {
     }
     sink.push(r);
+}
+
+static bool must_end(const routine& r, const io_op& op) noexcept {
+    return r.ctx->is_cancelled() ||
+           (op.abort != nullptr && op.abort->load(std::memory_order_seq_cst) != 0);
 }
 
 bool io_start(promise_base* frame, io_op& op) noexcept {
@@ -244,11 +249,11 @@ bool io_start(promise_base* frame, io_op& op) noexcept {
         return true;
     }
     r->begin_io(p->index);
-    if (r->ctx->is_cancelled()) [[unlikely]] {
+    if (must_end(*r, op)) [[unlikely]] {
         // Not submitted: nobody but a canceller can have changed the phase, and its request to the
         // driver will find a finished wait.
         r->end_wait();
-        op.result = -ECANCELED;
+        op.res = -ECANCELED;
         leave(*m, before);
         return false;
     }
@@ -262,9 +267,9 @@ static bool retry_io(processor& p, routine* r) noexcept {
     r->set_flag(routine::retry_io, false);
     auto* const op = reinterpret_cast<io_op*>(r->aux & ~std::uintptr_t{1});
     r->begin_io(p.index);
-    if (r->ctx->is_cancelled()) {
+    if (must_end(*r, *op)) {
         r->end_wait();
-        op->result = -ECANCELED;
+        op->res = -ECANCELED;
         return false;
     }
     p.io->submit(*op);

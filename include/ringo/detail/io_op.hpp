@@ -37,8 +37,11 @@ struct io_op {
     std::uint32_t len = 0;
     std::uint32_t flags = 0;
     std::uint64_t off = 0;
-    std::int32_t result = 0;      // >= 0, or a negative errno
+    std::int32_t res = 0;         // >= 0, or a negative errno
     routine* r = nullptr;         // who waits
+    /// Not zero: end at once. Looked at after the wait has been published, so that whoever sets it
+    /// and then looks for published waits misses nobody. Null: never.
+    const std::atomic<std::uint8_t>* abort = nullptr;
     /// Called by the driver's worker when the kernel has answered; true: `op` has been changed and
     /// is to be submitted again; false: the wait is over. Null: false.
     bool (*again)(io_op* op, bool cancel_requested) = nullptr;
@@ -48,16 +51,20 @@ struct io_op {
     io_op() noexcept = default;
     io_op(const io_op&) = delete;
     io_op& operator=(const io_op&) = delete;
+    /// Copies the description, not the state: an operation moves before it is started only.
+    io_op(io_op&& o) noexcept
+        : code(o.code), fd(o.fd), addr(o.addr), len(o.len), flags(o.flags), off(o.off),
+          again(o.again) {}
 };
 
 /// Publishes the wait for `op` and hands it to the driver of the worker at hand.
 ///
-/// @return false when it ended at once, because the current context is cancelled: then op.result is
-/// -ECANCELED and the caller must not suspend
+/// @return false when it ended at once, because the current context is cancelled or `abort` is set:
+/// then op.res is -ECANCELED and the caller must not suspend
 RINGO_API bool io_start(promise_base* frame, io_op& op) noexcept;
 
-/// Asks the kernel to let go of `op`, whoever runs it. Used by close; from any thread.
-/// `seq` is the wait the caller has seen: a later one of the same routine is left alone.
+/// Asks the kernel to let go of the operation that `r` waited for when its state word was `state`;
+/// a later wait of the same routine is left alone. From any thread.
 RINGO_API void io_cancel(routine* r, std::uint64_t state) noexcept;
 
 }  // namespace ringo::detail

@@ -182,6 +182,23 @@ concept has_member_co_await = requires(A&& a) { static_cast<A&&>(a).operator co_
 template <class>
 inline constexpr bool always_false = false;
 
+/// Stands for an awaiter that lives to the end of the full expression: g++ 12 copies an awaiter that
+/// await_transform returns by reference.
+template <class A>
+class awaiter_ref {
+public:
+    explicit awaiter_ref(A& a) noexcept : a_(a) {}
+    decltype(auto) await_ready() { return a_.await_ready(); }
+    template <class P>
+    decltype(auto) await_suspend(std::coroutine_handle<P> h) {
+        return a_.await_suspend(h);
+    }
+    decltype(auto) await_resume() { return a_.await_resume(); }
+
+private:
+    A& a_;
+};
+
 /// Everything a task's promise has but the way it takes its result.
 struct promise_common : promise_base {
     struct final_awaiter {
@@ -219,7 +236,11 @@ struct promise_common : promise_base {
                           "ringo: this awaiter is not one of ringo's; a task can await tasks and "
                           "the library's operations (see ringo::selectable for your own)");
             a.attach(*this);
+#if defined(__clang__)
             return static_cast<A&&>(a);
+#else
+            return awaiter_ref<std::remove_reference_t<A>>(a);
+#endif
         }
     }
 };

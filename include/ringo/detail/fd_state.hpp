@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns a file descriptor that tasks wait on: its life, its deadlines, and the operations in flight.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/detail/timer_node.hpp>
+#include <ringo/result.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace ringo::detail {
+
+class fd_op;
+
+/// Shared by the user's handle and the operations in flight. The descriptor's number is given back
+/// only when the last of them has gone, so that no operation can meet another file under it.
+class RINGO_API fd_state {
+public:
+    enum direction : std::uint8_t { input, output };
+
+    explicit fd_state(int fd) noexcept : fd_(fd) {}
+    fd_state(const fd_state&) = delete;
+    fd_state& operator=(const fd_state&) = delete;
+
+    int fd() const noexcept { return fd_; }
+    bool is_closed() const noexcept {
+        return (ends_[input].load(std::memory_order_acquire) & closed) != 0;
+    }
+    void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+    void unref() noexcept;
+    /// Ends all operations, now and later, with errc::closed. The caller's reference remains.
+    void close() noexcept;
+    /// Deadline of all operations of that direction, also of those that wait already; max(): none.
+    void set_deadline(direction d, time_point at);
+    /// What -ECANCELED of an operation means.
+    std::error_code why(direction d, const routine* r) const noexcept;
+
+private:
+    friend fd_op;
+    static constexpr std::uint8_t closed = 1;
+    static constexpr std::uint8_t expired = 2;
+    struct deadline_timer : timer_node {
+        fd_state* self = nullptr;
+        direction dir = input;
+        bool armed = false;
+        std::uint64_t generation = 0;
+    };
+
+    ~fd_state() = default;
+    void cancel_ops(direction d) noexcept;  // under lock_
+    static void deadline_fired(timer_node* t) noexcept;
+
+    std::atomic<std::uint32_t> refs_{1};
+    const int fd_;
+    spin_lock lock_;
+    fd_op* first_[2] = {nullptr, nullptr};  // operations that wait, or are about to
+    std::atomic<std::uint8_t> ends_[2] = {};
+    deadline_timer* timers_[2] = {nullptr, nullptr};
+};
+
+/// One operation on a descriptor; the base of the awaiters.
+class RINGO_API fd_op : protected io_op {
+public:
+    fd_op(fd_op&& o) noexcept : io_op(std::move(o)), state_(o.state_), dir_(o.dir_) {}
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+
+protected:
+    fd_op(fd_state* s, fd_state::direction d) noexcept : state_(s), dir_(d) {}
+    ~fd_op() { end(); }
+
+    /// False: over at once; `res` says how.
+    bool begin() noexcept;
+    void end() noexcept;
+    /// The outcome of an operation that has ended: its result, with the error put right.
+    result<std::size_t> outcome() noexcept;
+
+    fd_state* state_;
+    promise_base* frame_ = nullptr;
+
+private:
+    friend fd_state;
+    fd_op* list_prev_ = nullptr;
+    fd_op* list_next_ = nullptr;
+    fd_state::direction dir_;
+    bool linked_ = false;
+};
+
+/// Owning handle on an fd_state.
+class RINGO_API fd_handle {
+public:
+    fd_handle() noexcept = default;
+    explicit fd_handle(int fd) : s_(fd < 0 ? nullptr : new fd_state(fd)) {}
+    fd_handle(fd_handle&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
+    fd_handle& operator=(fd_handle&& other) noexcept {
+        std::swap(s_, other.s_);
+        return *this;
+    }
+    ~fd_handle() { reset(); }
+    void reset() noexcept {
+        if (s_ != nullptr) {
+            s_->close();
+            std::exchange(s_, nullptr)->unref();
+        }
+    }
+    fd_state* get() const noexcept { return s_; }
+    explicit operator bool() const noexcept { return s_ != nullptr; }
+
+private:
+    fd_state* s_ = nullptr;
+};
+
+}  // namespace ringo::detail

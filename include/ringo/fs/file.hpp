@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns fs::file and fs::open: files read and written through the driver.
+#pragma once
+
+#include <ringo/detail/fd_state.hpp>
+#include <ringo/result.hpp>
+#include <ringo/task.hpp>
+
+#include <fcntl.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ringo::fs {
+
+namespace detail {
+using namespace ringo::detail;
+
+/// The awaiter of read_at, write_at and sync.
+class RINGO_API file_awaiter : public fd_op {
+public:
+    file_awaiter(fd_state* s, io_code c, void* data, std::size_t size, std::uint64_t at) noexcept;
+    bool await_ready() const noexcept { return ready_; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        return begin();
+    }
+    io_result await_resume() noexcept;
+
+private:
+    static bool more(io_op* op, bool cancel_requested) noexcept;
+    std::size_t total_;
+    std::size_t done_ = 0;
+    bool ready_;
+};
+}  // namespace detail
+
+/// An open file. Closed when it goes.
+///
+/// Positions are explicit, so any number of tasks may read and write at once.
+/// **Thread safety**: all members from any task.
+class RINGO_API file {
+public:
+    file() noexcept = default;
+
+    /// Reads up to the size of `buffer` from position `at`; less only at the end of the file.
+    ///
+    /// **Resumes** on a worker. **Result**: bytes read, 0 at the end of the file. **Cancellation**:
+    /// ends with the context's err() once the kernel has let go of the buffer.
+    [[nodiscard("read_at does nothing until it is awaited")]] detail::file_awaiter
+    read_at(std::span<std::byte> buffer, std::uint64_t at) const noexcept {
+        return detail::file_awaiter(fd_.get(), detail::io_code::read, buffer.data(), buffer.size(),
+                                    at);
+    }
+    /// Writes all of `bytes` at position `at`. As read_at; transferred() tells how far an error let
+    /// it come.
+    [[nodiscard("write_at does nothing until it is awaited")]] detail::file_awaiter
+    write_at(std::span<const std::byte> bytes, std::uint64_t at) const noexcept {
+        return detail::file_awaiter(fd_.get(), detail::io_code::write,
+                                    const_cast<std::byte*>(bytes.data()), bytes.size(), at);
+    }
+    /// @overload
+    [[nodiscard("write_at does nothing until it is awaited")]] detail::file_awaiter
+    write_at(std::string_view text, std::uint64_t at) const noexcept {
+        return write_at(std::as_bytes(std::span(text)), at);
+    }
+    /// Waits until what has been written is on the device (fdatasync).
+    [[nodiscard("sync does nothing until it is awaited")]] detail::file_awaiter
+    sync() const noexcept {
+        return detail::file_awaiter(fd_.get(), detail::io_code::fsync, nullptr, 0, 0);
+    }
+    /// The size now. Does not wait.
+    result<std::uint64_t> size() const noexcept;
+    /// Cuts or extends the file. May block for a moment.
+    result<> truncate(std::uint64_t size) const noexcept;
+    /// Idempotent.
+    void close() noexcept { fd_.reset(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
+
+    /// @private
+    explicit file(detail::fd_handle fd) noexcept : fd_(std::move(fd)) {}
+
+private:
+    detail::fd_handle fd_;
+};
+
+/// Opens a file; `flags` are those of open(2), O_CLOEXEC is added.
+RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);
+
+}  // namespace ringo::fs

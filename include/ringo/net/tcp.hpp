@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns TCP: net::listen, net::dial, tcp_listener, tcp_stream.
+#pragma once
+
+#include <ringo/detail/fd_state.hpp>
+#include <ringo/net/address.hpp>
+#include <ringo/result.hpp>
+#include <ringo/task.hpp>
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ringo::net {
+
+namespace detail {
+using namespace ringo::detail;
+
+/// The awaiter of read.
+class RINGO_API read_awaiter : public fd_op {
+public:
+    read_awaiter(fd_state* s, std::span<std::byte> b) noexcept;
+    bool await_ready() const noexcept { return len == 0; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        return begin();
+    }
+    result<std::size_t> await_resume() noexcept;
+};
+
+/// The awaiter of write and writev.
+class RINGO_API write_awaiter : public fd_op {
+public:
+    write_awaiter(fd_state* s, std::span<const std::byte> b) noexcept;
+    write_awaiter(fd_state* s, std::span<const std::span<const std::byte>> parts);
+    bool await_ready() const noexcept { return total_ == 0; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        aim();
+        return begin();
+    }
+    io_result await_resume() noexcept;
+
+private:
+    static bool more(io_op* op, bool cancel_requested) noexcept;
+    void aim() noexcept;
+    std::size_t total_ = 0;
+    std::size_t done_ = 0;
+    const std::byte* data_ = nullptr;
+    std::vector<iovec> parts_;
+    std::size_t part_ = 0;
+    msghdr msg_{};
+};
+
+class accept_awaiter;
+}  // namespace detail
+
+/// A TCP connection. Closed when it goes.
+///
+/// **Thread safety**: one task may read while another writes; close, set_*_deadline, and the addresses
+/// may be used by any task at any time. Concurrent writes of several tasks may be interleaved.
+/// The object must outlive its operations; its memory may move between them.
+class RINGO_API tcp_stream {
+public:
+    /// Closed: every operation fails with errc::closed.
+    tcp_stream() noexcept = default;
+    /// Takes over a connected socket, and makes it non-blocking.
+    static result<tcp_stream> from_fd(int fd);
+
+    /// Reads what is there, at most the size of `buffer`; waits while nothing is.
+    ///
+    /// **Resumes** on a worker. **Result**: the number of bytes, 0 at the end of the stream; or an
+    /// error. **Cancellation**: ends with the context's err() once the kernel has let go of the
+    /// buffer; bytes that have arrived are returned instead. **Cancel safety**: no byte is lost.
+    /// The buffer must stay valid until then. An empty buffer yields 0 at once.
+    [[nodiscard("read does nothing until it is awaited")]] detail::read_awaiter
+    read(std::span<std::byte> buffer) const noexcept {
+        return detail::read_awaiter(fd_.get(), buffer);
+    }
+    /// @overload
+    [[nodiscard("read does nothing until it is awaited")]] detail::read_awaiter
+    read(std::span<char> buffer) const noexcept {
+        return detail::read_awaiter(fd_.get(), std::as_writable_bytes(buffer));
+    }
+    /// Fills all of `buffer`. @return its size; errc::unexpected_end when the stream ends before (0
+    /// bytes read: 0)
+    task<io_result> read_exactly(std::span<std::byte> buffer) const;
+
+    /// Writes all of `bytes`.
+    ///
+    /// **Resumes** on a worker. **Result**: the size of `bytes`, or an error;
+    /// io_result::transferred() tells how much of it was sent before.
+    /// **Cancellation**: as read; what has been sent stays sent. **Cancel safety**: as an arm of a
+    /// select that loses, nothing is sent.
+    [[nodiscard("write does nothing until it is awaited")]] detail::write_awaiter
+    write(std::span<const std::byte> bytes) const noexcept {
+        return detail::write_awaiter(fd_.get(), bytes);
+    }
+    /// @overload
+    [[nodiscard("write does nothing until it is awaited")]] detail::write_awaiter
+    write(std::string_view text) const noexcept {
+        return detail::write_awaiter(fd_.get(), std::as_bytes(std::span(text)));
+    }
+    /// Writes all of several buffers, in order, as write does.
+    [[nodiscard("writev does nothing until it is awaited")]] detail::write_awaiter
+    writev(std::span<const std::span<const std::byte>> parts) const {
+        return detail::write_awaiter(fd_.get(), parts);
+    }
+
+    /// Deadline of all reads, those that wait already included: they end with
+    /// errc::deadline_exceeded. time_point::max(): none. A later one revives the stream.
+    result<> set_read_deadline(time_point at) const;
+    /// The same for writes.
+    result<> set_write_deadline(time_point at) const;
+    /// Both.
+    result<> set_deadline(time_point at) const;
+
+    /// Ends the sending direction: the peer reads the end of the stream.
+    result<> close_write() const;
+    /// Ends waiting operations with errc::closed and closes the socket. Idempotent.
+    void close() noexcept { fd_.reset(); }
+
+    /// Switches Nagle's algorithm off (the default) or on.
+    result<> set_no_delay(bool on) const;
+    result<> set_keep_alive(bool on) const;
+
+    address local_address() const;
+    address remote_address() const;
+    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    /// For options ringo has no name for. Not to be closed.
+    int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
+
+    /// @private
+    explicit tcp_stream(detail::fd_handle fd) noexcept : fd_(std::move(fd)) {}
+
+private:
+    detail::fd_handle fd_;
+};
+
+/// How to listen.
+struct listen_options {
+    int backlog = 1024;
+    bool reuse_port = false;  ///< several listeners share the port (SO_REUSEPORT)
+};
+
+/// A socket that accepts connections. Closed when it goes.
+class RINGO_API tcp_listener {
+public:
+    tcp_listener() noexcept = default;
+
+    /// Waits for the next connection; it has TCP_NODELAY.
+    ///
+    /// When descriptors or memory run out, it waits and tries again, with a pause of up to 100 ms;
+    /// the connection waits in the backlog meanwhile.
+    /// **Resumes** on a worker. **Cancellation**: ends with the context's err(); a connection that
+    /// has been accepted is returned instead. **Cancel safety**: no connection is lost.
+    [[nodiscard("accept does nothing until it is awaited")]] task<result<tcp_stream>>
+    accept() const;
+
+    /// The address it listens on, with the port the system chose.
+    const net::address& address() const noexcept { return address_; }
+    /// Ends a waiting accept with errc::closed. Idempotent.
+    void close() noexcept { fd_.reset(); }
+    explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
+
+    /// @private
+    tcp_listener(detail::fd_handle fd, net::address a) noexcept
+        : fd_(std::move(fd)), address_(a) {}
+
+private:
+    detail::fd_handle fd_;
+    net::address address_;
+};
+
+/// Listens on "127.0.0.1:7000", "[::1]:0", "localhost:80", ":7000" (every address, v4 and v6).
+RINGO_API task<result<tcp_listener>> listen(std::string at, listen_options o = {});
+/// @overload
+RINGO_API task<result<tcp_listener>> listen(address at, listen_options o = {});
+
+/// Connects to "host:port"; resolves the host and tries its addresses in turn.
+///
+/// **Cancellation**: ends with the context's err(). `within(2s, net::dial(a))` limits the whole.
+RINGO_API task<result<tcp_stream>> dial(std::string to);
+/// @overload
+RINGO_API task<result<tcp_stream>> dial(address to);
+
+/// The addresses of "host:port", in the system's order of preference (getaddrinfo, on the blocking
+/// pool). @return errors of resolve_category()
+RINGO_API task<result<std::vector<address>>> resolve(std::string host_port);
+
+}  // namespace ringo::net

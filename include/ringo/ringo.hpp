@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+// The umbrella: everything of ringo.
+#pragma once
+
+#include <ringo/blocking.hpp>
+#include <ringo/channel.hpp>
+#include <ringo/context.hpp>
+#include <ringo/error.hpp>
+#include <ringo/fs/file.hpp>
+#include <ringo/go.hpp>
+#include <ringo/net/address.hpp>
+#include <ringo/net/tcp.hpp>
+#include <ringo/result.hpp>
+#include <ringo/runtime.hpp>
+#include <ringo/scope.hpp>
+#include <ringo/sync/mutex.hpp>
+#include <ringo/sync/wait_group.hpp>
+#include <ringo/task.hpp>
+#include <ringo/time.hpp>
+#include <ringo/when_all.hpp>

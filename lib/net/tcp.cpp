@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <ringo/net/tcp.hpp>
+
+#include <ringo/blocking.hpp>
+#include <ringo/time.hpp>
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace ringo::net {
+
+namespace {
+
+constexpr std::size_t most_at_once = 0x7ffff000;  // what the kernel moves in one call
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+result<> set_option(int fd, int level, int name, int value) {
+    if (fd < 0) {
+        return errc::closed;
+    }
+    if (::setsockopt(fd, level, name, &value, sizeof(value)) != 0) {
+        return last_error();
+    }
+    return {};
+}
+
+int open_socket(int family) noexcept {
+    return ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/// Worth a pause rather than an error: the situation passes, and the connection is not lost.
+bool is_shortage(int error) noexcept {
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+/// The connection was gone before it was accepted, or has a pending error: take the next.
+bool is_passing(int error) noexcept {
+    switch (error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH: return true;
+    default: return false;
+    }
+}
+
+}  // namespace
+
+namespace detail {
+
+read_awaiter::read_awaiter(fd_state* s, std::span<std::byte> b) noexcept
+    : fd_op(s, fd_state::input) {
+    code = io_code::recv;
+    addr = b.data();
+    len = static_cast<std::uint32_t>(std::min(b.size(), most_at_once));
+}
+
+ringo::result<std::size_t> read_awaiter::await_resume() noexcept {
+    return len == 0 ? ringo::result<std::size_t>(std::size_t{0}) : outcome();
+}
+
+write_awaiter::write_awaiter(fd_state* s, std::span<const std::byte> b) noexcept
+    : fd_op(s, fd_state::output), total_(b.size()), data_(b.data()) {
+    again = &write_awaiter::more;
+}
+
+write_awaiter::write_awaiter(fd_state* s, std::span<const std::span<const std::byte>> parts)
+    : fd_op(s, fd_state::output) {
+    parts_.reserve(parts.size());
+    for (const auto& p : parts) {
+        if (!p.empty()) {
+            parts_.push_back({const_cast<std::byte*>(p.data()), p.size()});
+            total_ += p.size();
+        }
+    }
+    again = &write_awaiter::more;
+}
+
+void write_awaiter::aim() noexcept {
+    flags = MSG_NOSIGNAL | MSG_WAITALL;
+    if (parts_.empty()) {
+        code = io_code::send;
+        addr = const_cast<std::byte*>(data_ + done_);
+        len = static_cast<std::uint32_t>(std::min(total_ - done_, most_at_once));
+        return;
+    }
+    code = io_code::sendmsg;
+    msg_.msg_iov = parts_.data() + part_;
+    msg_.msg_iovlen = std::min<std::size_t>(parts_.size() - part_, IOV_MAX);
+    addr = &msg_;
+    len = 1;
+}
+
+bool write_awaiter::more(io_op* op, bool cancel_requested) noexcept {
+    auto* const self = static_cast<write_awaiter*>(op);
+    if (op->res <= 0) {
+        return op->res == -EINTR && !cancel_requested;
+    }
+    std::size_t n = static_cast<std::size_t>(op->res);
+    self->done_ += n;
+    while (self->part_ < self->parts_.size() && n >= self->parts_[self->part_].iov_len) {
+        n -= self->parts_[self->part_].iov_len;
+        ++self->part_;
+    }
+    if (self->part_ < self->parts_.size()) {
+        iovec& v = self->parts_[self->part_];
+        v.iov_base = static_cast<std::byte*>(v.iov_base) + n;
+        v.iov_len -= n;
+    }
+    if (self->done_ == self->total_) {
+        return false;
+    }
+    if (cancel_requested) {
+        op->res = -ECANCELED;
+        return false;
+    }
+    self->aim();
+    return true;
+}
+
+io_result write_awaiter::await_resume() noexcept {
+    if (total_ == 0) {
+        return io_result(std::size_t{0});
+    }
+    const ringo::result<std::size_t> r = outcome();
+    if (!r && done_ != total_) {
+        return io_result(r.error(), done_);
+    }
+    return io_result(total_);
+}
+
+class accept_awaiter : public fd_op {
+public:
+    explicit accept_awaiter(fd_state* s) noexcept : fd_op(s, fd_state::input) {
+        code = io_code::accept;
+        flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+        res = -1;
+    }
+    ~accept_awaiter() {
+        // Accepted, but the task will never hear of it: the runtime ends.
+        if (!taken_ && res >= 0) {
+            ::close(res);
+        }
+    }
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        return begin();
+    }
+    /// The descriptor; or an error.
+    ringo::result<int> await_resume() noexcept {
+        taken_ = true;
+        const auto r = outcome();
+        if (!r) {
+            return r.error();
+        }
+        return static_cast<int>(*r);
+    }
+
+private:
+    bool taken_ = false;
+};
+
+class connect_awaiter : public fd_op {
+public:
+    connect_awaiter(fd_state* s, const address& to) noexcept
+        : fd_op(s, fd_state::output), to_(to) {
+        code = io_code::connect;
+        len = to_.size();
+    }
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Handle>
+    bool await_suspend(Handle) noexcept {
+        addr = to_.data();
+        return begin();
+    }
+    std::error_code await_resume() noexcept {
+        const auto r = outcome();
+        return r.error();
+    }
+
+private:
+    address to_;
+};
+
+}  // namespace detail
+
+// --- tcp_stream -----------------------------------------------------------------------------------
+
+result<tcp_stream> tcp_stream::from_fd(int fd) {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return last_error();
+    }
+    return tcp_stream(detail::fd_handle(fd));
+}
+
+task<io_result> tcp_stream::read_exactly(std::span<std::byte> buffer) const {
+    std::size_t done = 0;
+    while (done < buffer.size()) {
+        const result<std::size_t> n = co_await read(buffer.subspan(done));
+        if (!n) {
+            co_return io_result(n.error(), done);
+        }
+        if (*n == 0) {
+            if (done == 0) {
+                co_return io_result(std::size_t{0});
+            }
+            co_return io_result(make_error_code(errc::unexpected_end), done);
+        }
+        done += *n;
+    }
+    co_return io_result(done);
+}
+
+result<> tcp_stream::set_read_deadline(time_point at) const {
+    if (!fd_) {
+        return errc::closed;
+    }
+    fd_.get()->set_deadline(detail::fd_state::input, at);
+    return {};
+}
+
+result<> tcp_stream::set_write_deadline(time_point at) const {
+    if (!fd_) {
+        return errc::closed;
+    }
+    fd_.get()->set_deadline(detail::fd_state::output, at);
+    return {};
+}
+
+result<> tcp_stream::set_deadline(time_point at) const {
+    const result<> r = set_read_deadline(at);
+    return r ? set_write_deadline(at) : r;
+}
+
+result<> tcp_stream::close_write() const {
+    if (!fd_) {
+        return errc::closed;
+    }
+    return ::shutdown(fd_.get()->fd(), SHUT_WR) == 0 ? result<>() : last_error();
+}
+
+result<> tcp_stream::set_no_delay(bool on) const {
+    return set_option(native_handle(), IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0);
+}
+result<> tcp_stream::set_keep_alive(bool on) const {
+    return set_option(native_handle(), SOL_SOCKET, SO_KEEPALIVE, on ? 1 : 0);
+}
+
+address tcp_stream::local_address() const {
+    net::address a;
+    socklen_t n = address::capacity();
+    if (fd_ && ::getsockname(fd_.get()->fd(), a.data(), &n) == 0) {
+        a.resize(n);
+    }
+    return a;
+}
+
+address tcp_stream::remote_address() const {
+    net::address a;
+    socklen_t n = address::capacity();
+    if (fd_ && ::getpeername(fd_.get()->fd(), a.data(), &n) == 0) {
+        a.resize(n);
+    }
+    return a;
+}
+
+// --- tcp_listener ---------------------------------------------------------------------------------
+
+task<result<tcp_stream>> tcp_listener::accept() const {
+    auto pause = std::chrono::milliseconds(5);
+    for (;;) {
+        const result<int> fd = co_await detail::accept_awaiter(fd_.get());
+        if (fd) {
+            tcp_stream s{detail::fd_handle(*fd)};
+            (void)s.set_no_delay(true);
+            co_return s;
+        }
+        if (fd.error().category() != std::system_category()) {
+            co_return fd.error();
+        }
+        if (is_passing(fd.error().value())) {
+            continue;
+        }
+        if (!is_shortage(fd.error().value())) {
+            co_return fd.error();
+        }
+        pause = std::min(pause * 2, std::chrono::milliseconds(100));
+        std::error_code ended;
+        try {
+            co_await sleep(pause);
+        } catch (const canceled& e) {
+            ended = e.code();
+        }
+        if (ended) {
+            co_return ended;
+        }
+    }
+}
+
+task<result<tcp_listener>> listen(address at, listen_options o) {
+    int fd = open_socket(at.family());
+    if (fd < 0 && errno == EAFNOSUPPORT && at.is_v6() && at.is_any()) {
+        at = address::v4(INADDR_ANY, at.port());  // no IPv6 here
+        fd = open_socket(AF_INET);
+    }
+    if (fd < 0) {
+        co_return last_error();
+    }
+    detail::fd_handle handle(fd);
+    (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (o.reuse_port) {
+        const result<> r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+        if (!r) {
+            co_return r.error();
+        }
+    }
+    if (at.is_v6()) {
+        (void)set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, at.is_any() ? 0 : 1);
+    }
+    if (::bind(fd, at.data(), at.size()) != 0 || ::listen(fd, o.backlog) != 0) {
+        co_return last_error();
+    }
+    socklen_t n = address::capacity();
+    if (::getsockname(fd, at.data(), &n) != 0) {
+        co_return last_error();
+    }
+    at.resize(n);
+    co_return tcp_listener(std::move(handle), at);
+}
+
+task<result<tcp_listener>> listen(std::string at, listen_options o) {
+    const result<address> numeric = address::parse(at);
+    if (numeric) {
+        co_return co_await listen(*numeric, o);
+    }
+    const result<std::vector<address>> all = co_await resolve(std::move(at));
+    if (!all) {
+        co_return all.error();
+    }
+    co_return co_await listen(all->front(), o);
+}
+
+// --- dial -----------------------------------------------------------------------------------------
+
+task<result<tcp_stream>> dial(address to) {
+    const int fd = open_socket(to.family());
+    if (fd < 0) {
+        co_return last_error();
+    }
+    detail::fd_handle handle(fd);
+    const std::error_code e = co_await detail::connect_awaiter(handle.get(), to);
+    if (e) {
+        co_return e;
+    }
+    tcp_stream s(std::move(handle));
+    (void)s.set_no_delay(true);
+    co_return s;
+}
+
+task<result<tcp_stream>> dial(std::string to) {
+    const result<address> numeric = address::parse(to);
+    if (numeric) {
+        address a = *numeric;
+        if (a.is_any()) {  // as in Go: the local system
+            a = address::loopback(a.port());
+        }
+        co_return co_await dial(a);
+    }
+    const result<std::vector<address>> all = co_await resolve(std::move(to));
+    if (!all) {
+        co_return all.error();
+    }
+    std::error_code first;
+    for (const address& a : *all) {
+        result<tcp_stream> s = co_await dial(a);
+        if (s) {
+            co_return s;
+        }
+        first = first ? first : s.error();
+        if (current_context().err()) {
+            break;
+        }
+    }
+    co_return first;
+}
+
+task<result<std::vector<address>>> resolve(std::string text) {
+    result<host_port> parts = split_host_port(text);
+    if (!parts) {
+        co_return parts.error();
+    }
+    std::vector<address> found;
+    int error = 0;
+    int system_error = 0;
+    auto look_up = [&] {
+        addrinfo hints{};
+        hints.ai_socktype = SOCK_STREAM;
+        hints.ai_flags = AI_ADDRCONFIG;
+        addrinfo* list = nullptr;
+        error = ::getaddrinfo(parts->host.empty() ? nullptr : parts->host.c_str(),
+                              parts->port.c_str(), &hints, &list);
+        system_error = errno;
+        for (const addrinfo* i = list; error == 0 && i != nullptr; i = i->ai_next) {
+            found.push_back(address::from_sockaddr(i->ai_addr, i->ai_addrlen));
+        }
+        if (list != nullptr) {
+            ::freeaddrinfo(list);
+        }
+    };
+    std::error_code ended;
+    try {
+        co_await blocking(look_up);
+    } catch (const canceled& e) {
+        ended = e.code();
+    }
+    if (ended) {
+        co_return ended;
+    }
+    if (error == EAI_SYSTEM) {
+        co_return std::error_code(system_error, std::system_category());
+    }
+    if (error != 0) {
+        co_return std::error_code(error, resolve_category());
+    }
+    co_return found;
+}
+
+}  // namespace ringo::net
