@@ -30,7 +30,9 @@ struct RINGO_API join_word {
     /// False: it has ended already, or the wait was cancelled at once; else the caller suspends.
     static bool wait(routine* target, wait_node& node, routine* self) noexcept;
     static void unlink(routine* target, wait_node& node) noexcept;
-    static void block_thread(routine* target);
+    /// @throws std::logic_error in a task, which must not block its worker
+    static void check_may_block();
+    static void block_thread(routine* target) noexcept;
     /// Nobody will look at the outcome.
     static void detach(routine* target) noexcept;
     /// Frees routine and block after the outcome has been taken.

@@ -100,6 +100,7 @@ public:
     /// Not to be called from a task: it would block the worker.
     template <class T>
     T block_on(task<T> t) {
+        detail::join_word::check_may_block();
         const detail::spawn_scope here(core());
         join_handle<T> h = ringo::go(std::move(t));
         return detail::block_on_join(std::move(h));
@@ -108,6 +109,7 @@ public:
     template <class F>
         requires std::is_invocable_v<F>
     auto block_on(F f) {
+        detail::join_word::check_may_block();
         const detail::spawn_scope here(core());
         auto h = ringo::go(std::move(f));
         return detail::block_on_join(std::move(h));

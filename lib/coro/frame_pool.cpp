@@ -174,7 +174,7 @@ void guard_thread(thread_state& ts) noexcept {
     }
 }
 
-[[gnu::noinline]] void* frame_alloc_slow(thread_state& ts, std::size_t cls) {
+[[gnu::noinline, maybe_unused]] void* frame_alloc_slow(thread_state& ts, std::size_t cls) {
     guard_thread(ts);
     block_cache& cache = ts.frames[cls];
     if (batch_head* b = take_batch(shelves[cls])) {
@@ -195,7 +195,7 @@ void guard_thread(thread_state& ts) noexcept {
     return mem;
 }
 
-[[gnu::noinline]] void frame_flush(thread_state& ts, std::size_t cls) noexcept {
+[[gnu::noinline, maybe_unused]] void frame_flush(thread_state& ts, std::size_t cls) noexcept {
     guard_thread(ts);
     // Everything but the newest batch goes to the shelf, in one piece per batch.
     block_cache& cache = ts.frames[cls];

@@ -368,10 +368,13 @@ void join_word::unlink(routine* target, wait_node& node) noexcept {
     target->join.store(ours ? w & flags : w, std::memory_order_release);
 }
 
-void join_word::block_thread(routine* target) {
+void join_word::check_may_block() {
     if (this_thread().m != nullptr) {
         throw std::logic_error("ringo: block_on from a task would block its worker; co_await it");
     }
+}
+
+void join_word::block_thread(routine* target) noexcept {
     thread_waiter self;
     wait_node node(&self);
     const std::uintptr_t w = join_lock(target);

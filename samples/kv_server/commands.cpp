@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the command table, the look-up by name, and the checks before a command runs.
+#include "command_impl.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <limits>
+
+namespace kv {
+namespace {
+
+using enum command::flag;
+
+constexpr command commands[] = {
+    {"append", 3, write, 1, 1, 1, cmd_append},
+    {"auth", -2, none, 0, 0, 0, cmd_auth},
+    {"client", -2, none, 0, 0, 0, cmd_client},
+    {"command", -1, none, 0, 0, 0, cmd_command},
+    {"config", -2, none, 0, 0, 0, cmd_config},
+    {"dbsize", 1, readonly, 0, 0, 0, cmd_dbsize},
+    {"decr", 2, write, 1, 1, 1, cmd_decr},
+    {"decrby", 3, write, 1, 1, 1, cmd_decrby},
+    {"del", -2, write, 1, -1, 1, cmd_del},
+    {"echo", 2, none, 0, 0, 0, cmd_echo},
+    {"exists", -2, readonly, 1, -1, 1, cmd_exists},
+    {"expire", -3, write, 1, 1, 1, cmd_expire},
+    {"expireat", -3, write, 1, 1, 1, cmd_expireat},
+    {"expiretime", 2, readonly, 1, 1, 1, cmd_expiretime},
+    {"flushall", -1, write, 0, 0, 0, cmd_flushall},
+    {"flushdb", -1, write, 0, 0, 0, cmd_flushall},
+    {"get", 2, readonly, 1, 1, 1, cmd_get},
+    {"getdel", 2, write, 1, 1, 1, cmd_getdel},
+    {"getex", -2, write, 1, 1, 1, cmd_getex},
+    {"getrange", 4, readonly, 1, 1, 1, cmd_getrange},
+    {"getset", 3, write, 1, 1, 1, cmd_getset},
+    {"hello", -1, none, 0, 0, 0, cmd_hello},
+    {"incr", 2, write, 1, 1, 1, cmd_incr},
+    {"incrby", 3, write, 1, 1, 1, cmd_incrby},
+    {"incrbyfloat", 3, write, 1, 1, 1, cmd_incrbyfloat},
+    {"info", -1, none, 0, 0, 0, cmd_info},
+    {"keys", 2, readonly, 0, 0, 0, cmd_keys},
+    {"mget", -2, readonly, 1, -1, 1, cmd_mget},
+    {"mset", -3, write, 1, -1, 2, cmd_mset},
+    {"msetnx", -3, write, 1, -1, 2, cmd_msetnx},
+    {"persist", 2, write, 1, 1, 1, cmd_persist},
+    {"pexpire", -3, write, 1, 1, 1, cmd_pexpire},
+    {"pexpireat", -3, write, 1, 1, 1, cmd_pexpireat},
+    {"pexpiretime", 2, readonly, 1, 1, 1, cmd_pexpiretime},
+    {"ping", -1, subscriber, 0, 0, 0, cmd_ping},
+    {"psetex", 4, write, 1, 1, 1, cmd_psetex},
+    {"psubscribe", -2, subscriber | ordered, 0, 0, 0, cmd_psubscribe},
+    {"pttl", 2, readonly, 1, 1, 1, cmd_pttl},
+    {"publish", 3, none, 0, 0, 0, cmd_publish},
+    {"pubsub", -2, none, 0, 0, 0, cmd_pubsub},
+    {"punsubscribe", -1, subscriber | ordered, 0, 0, 0, cmd_punsubscribe},
+    {"quit", -1, subscriber, 0, 0, 0, cmd_quit},
+    {"reset", 1, subscriber | ordered, 0, 0, 0, cmd_reset},
+    {"scan", -2, readonly, 0, 0, 0, cmd_scan},
+    {"select", 2, none, 0, 0, 0, cmd_select},
+    {"set", -3, write, 1, 1, 1, cmd_set},
+    {"setex", 4, write, 1, 1, 1, cmd_setex},
+    {"setnx", 3, write, 1, 1, 1, cmd_setnx},
+    {"setrange", 4, write, 1, 1, 1, cmd_setrange},
+    {"strlen", 2, readonly, 1, 1, 1, cmd_strlen},
+    {"subscribe", -2, subscriber | ordered, 0, 0, 0, cmd_subscribe},
+    {"substr", 4, readonly, 1, 1, 1, cmd_getrange},
+    {"time", 1, none, 0, 0, 0, cmd_time},
+    {"touch", -2, readonly, 1, -1, 1, cmd_exists},
+    {"ttl", 2, readonly, 1, 1, 1, cmd_ttl},
+    {"type", 2, readonly, 1, 1, 1, cmd_type},
+    {"unlink", -2, write, 1, -1, 1, cmd_del},
+    {"unsubscribe", -1, subscriber | ordered, 0, 0, 0, cmd_unsubscribe},
+};
+
+// A name of up to 16 letters as two numbers, in lower case. Setting bit 5 makes only letters
+// letters, and the table has nothing else, so no other name can look like one of them.
+struct packed_name {
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+
+    explicit packed_name(std::string_view name) noexcept {
+        const std::size_t n = std::min<std::size_t>(name.size(), 8);
+        std::memcpy(&low, name.data(), n);
+        low |= 0x2020202020202020;
+        if (name.size() > 8) {
+            std::memcpy(&high, name.data() + 8, name.size() - 8);
+            high |= 0x2020202020202020;
+        }
+    }
+    bool operator==(const packed_name&) const noexcept = default;
+    std::size_t slot(std::size_t size) const noexcept {
+        return ((low ^ high << 1) * 0x9e3779b97f4a7c15 >> 32 & 0x7fffffff) % size;
+    }
+};
+
+constexpr std::size_t longest_name = 16;
+
+class name_index {
+public:
+    name_index() noexcept {
+        for (const command& c : commands) {
+            const packed_name name(c.name);
+            std::size_t i = name.slot(slots);
+            while (table_[i] != nullptr) {
+                i = (i + 1) % slots;
+            }
+            table_[i] = &c;
+            names_[i] = name;
+        }
+    }
+    const command* find(std::string_view text) const noexcept {
+        if (text.empty() || text.size() > longest_name) {
+            return nullptr;
+        }
+        const packed_name name(text);
+        for (std::size_t i = name.slot(slots); table_[i] != nullptr; i = (i + 1) % slots) {
+            if (names_[i] == name && table_[i]->name.size() == text.size()) {
+                return table_[i];
+            }
+        }
+        return nullptr;
+    }
+
+private:
+    static constexpr std::size_t slots = 256;
+    std::array<const command*, slots> table_{};
+    std::array<packed_name, slots> names_ = filled<slots>();
+
+    template <std::size_t N>
+    static std::array<packed_name, N> filled() noexcept {
+        return []<std::size_t... I>(std::index_sequence<I...>) {
+            return std::array<packed_name, N>{((void)I, packed_name({}))...};
+        }(std::make_index_sequence<N>());
+    }
+};
+
+const name_index index_of_names;
+
+void unknown_command(const call& c) {
+    std::string text = "ERR unknown command '";
+    text += c.arg(0).substr(0, 128);
+    text += "', with args beginning with: ";
+    std::string words;
+    for (std::size_t i = 1; i < c.count() && words.size() < 128; ++i) {
+        words += '\'';
+        words += c.arg(i).substr(0, 128 - words.size());
+        words += "' ";
+    }
+    c.out.error(text + words);
+}
+
+}  // namespace
+
+const command* find_command(std::string_view name) noexcept { return index_of_names.find(name); }
+
+std::span<const command> all_commands() noexcept { return commands; }
+
+void execute(const command* c, const call& what) {
+    if (c == nullptr) [[unlikely]] {
+        unknown_command(what);
+        return;
+    }
+    const auto n = static_cast<std::int64_t>(what.count());
+    if (c->arity >= 0 ? n != c->arity : n < -c->arity) [[unlikely]] {
+        wrong_arity(what, c->name);
+        return;
+    }
+    if ((c->flags & write) != 0 && !what.server.log_works()) [[unlikely]] {
+        what.out.error("MISCONF Errors writing to the AOF file: " + what.server.log_error());
+        return;
+    }
+    if ((c->flags & subscriber) == 0 && what.client.subscriptions() != 0) [[unlikely]] {
+        what.out.error("ERR Can't execute '" + to_lower(what.arg(0)) +
+                       "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+                       "allowed in this context");
+        return;
+    }
+    c->run(what);
+}
+
+bool is_word(std::string_view text, std::string_view lower) noexcept {
+    return text.size() == lower.size() &&
+           std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
+               return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
+           });
+}
+
+std::string to_lower(std::string_view text) {
+    std::string s(text);
+    for (char& c : s) {
+        if (c >= 'A' && c <= 'Z') {
+            c = static_cast<char>(c | 0x20);
+        }
+    }
+    return s;
+}
+
+void wrong_arity(const call& c, std::string_view name) {
+    c.out.error("ERR wrong number of arguments for '" + std::string(name) + "' command");
+}
+
+void unknown_subcommand(const call& c, std::string_view command) {
+    c.out.error("ERR unknown subcommand '" + std::string(c.arg(1).substr(0, 128)) + "'. Try " +
+                std::string(command) + " HELP.");
+}
+
+std::optional<std::int64_t> integer_arg(const call& c, std::size_t i, std::string_view error) {
+    std::int64_t n = 0;
+    if (!parse_integer(c.arg(i), n)) {
+        c.out.error(error);
+        return std::nullopt;
+    }
+    return n;
+}
+
+std::optional<std::int64_t> expiry_time(const call& c, std::int64_t n, bool seconds, bool absolute,
+                                        bool positive, std::string_view command) {
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t base = absolute ? 0 : wall_clock_ms();
+    const std::int64_t factor = seconds ? 1000 : 1;
+    if ((positive && n <= 0) || n > most / factor || n < -(most / factor) ||
+        n * factor > most - base) {
+        c.out.error("ERR invalid expire time in '" + std::string(command) + "' command");
+        return std::nullopt;
+    }
+    return n * factor + base;
+}
+
+digits::digits(std::int64_t n) noexcept
+    : size_(static_cast<std::size_t>(std::to_chars(text_, text_ + sizeof text_, n).ptr - text_)) {}
+
+}  // namespace kv

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the string commands: SET and its kin, GET and its kin, counters, ranges.
+#include "command_impl.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+namespace kv {
+namespace {
+
+// The expiry and condition words of SET and GETEX.
+struct set_options {
+    bool only_new = false;
+    bool only_old = false;
+    bool get = false;
+    bool keep_ttl = false;
+    bool persist = false;
+    std::size_t time_arg = 0;  // 0: none
+    bool seconds = false;
+    bool absolute = false;
+};
+
+// False: a syntax error, which has been replied.
+bool read_options(const call& c, std::size_t from, bool getex, set_options& o) {
+    for (std::size_t i = from; i < c.count(); ++i) {
+        const std::string_view word = c.arg(i);
+        const bool timed = o.time_arg != 0 || o.keep_ttl || o.persist;
+        const auto time = [&](bool seconds, bool absolute) {
+            o.time_arg = ++i;
+            o.seconds = seconds;
+            o.absolute = absolute;
+        };
+        const bool more = i + 1 < c.count();
+        if (!getex && is_word(word, "nx") && !o.only_old) {
+            o.only_new = true;
+        } else if (!getex && is_word(word, "xx") && !o.only_new) {
+            o.only_old = true;
+        } else if (!getex && is_word(word, "get")) {
+            o.get = true;
+        } else if (!getex && is_word(word, "keepttl") && o.time_arg == 0) {
+            o.keep_ttl = true;
+        } else if (getex && is_word(word, "persist") && o.time_arg == 0) {
+            o.persist = true;
+        } else if (is_word(word, "ex") && !timed && more) {
+            time(true, false);
+        } else if (is_word(word, "px") && !timed && more) {
+            time(false, false);
+        } else if (is_word(word, "exat") && !timed && more) {
+            time(true, true);
+        } else if (is_word(word, "pxat") && !timed && more) {
+            time(false, true);
+        } else {
+            c.out.error(syntax_error);
+            return false;
+        }
+    }
+    return true;
+}
+
+// The instant of o.time_arg; nullopt: an error has been replied.
+std::optional<std::int64_t> option_time(const call& c, const set_options& o,
+                                        std::string_view command) {
+    const auto n = integer_arg(c, o.time_arg);
+    return n ? expiry_time(c, *n, o.seconds, o.absolute, true, command) : std::nullopt;
+}
+
+void reply_value(const call& c, const entry* e) {
+    if (e != nullptr) {
+        c.out.bulk(e->value);
+    } else {
+        c.out.null();
+    }
+}
+
+void assign(store::access& a, entry& e, std::string_view value, std::int64_t expires_at) {
+    e.value.assign(value);
+    // A long value's memory is not kept for a short one.
+    if (e.value.capacity() > 1024 && e.value.capacity() / 2 > e.value.size()) {
+        e.value.shrink_to_fit();
+    }
+    if (e.expires_at != expires_at) [[unlikely]] {
+        a.set_expiry(e, expires_at);
+    }
+}
+
+void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at) {
+    if (expires_at != 0) {
+        c.log("SET", key, value, "PXAT", digits(expires_at));
+    } else {
+        c.log("SET", key, value);
+    }
+}
+
+void set_expiring(const call& c, bool seconds, std::string_view command) {
+    const auto n = integer_arg(c, 2);
+    const auto at = n ? expiry_time(c, *n, seconds, false, true, command) : std::nullopt;
+    if (!at) {
+        return;
+    }
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    assign(a, a.find_or_insert(k), c.arg(3), *at);
+    log_set(c, k.key, c.arg(3), *at);
+    c.out.ok();
+}
+
+// args 1.. are keys at every `step`.
+void hash_keys(const call& c, std::size_t step) {
+    c.client.keys.clear();
+    for (std::size_t i = 1; i < c.count(); i += step) {
+        c.client.keys.push_back(c.data.hash(c.arg(i)));
+    }
+}
+
+void set_pairs(const call& c, store::access& a) {
+    for (std::size_t i = 0; i < c.client.keys.size(); ++i) {
+        assign(a, a.find_or_insert(c.client.keys[i]), c.arg(2 + 2 * i), 0);
+    }
+    c.log(c.args);
+}
+
+void add(const call& c, std::int64_t delta) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const old = a.find(k);
+    std::int64_t n = 0;
+    if (old != nullptr && !parse_integer(old->value, n)) {
+        c.out.error(not_an_integer);
+        return;
+    }
+    if (__builtin_add_overflow(n, delta, &n)) {
+        c.out.error("ERR increment or decrement would overflow");
+        return;
+    }
+    (old != nullptr ? *old : a.find_or_insert(k)).value.assign(std::string_view(digits(n)));
+    c.log("INCRBY", k.key, digits(delta));
+    c.out.integer(n);
+}
+
+// As Redis reads a long double: all of the text, no leading blank, neither NaN nor overflow.
+bool parse_float(std::string_view text, long double& out) {
+    if (text.empty() || text.size() > 255 || std::strchr(" \t\n\v\f\r", text[0]) != nullptr) {
+        return false;
+    }
+    char copy[256];
+    copy[text.copy(copy, sizeof copy - 1)] = 0;
+    char* end = nullptr;
+    out = std::strtold(copy, &end);
+    return end == copy + text.size() && !std::isnan(out) &&
+           !(std::isinf(out) && std::strpbrk(copy, "iI") == nullptr);
+}
+
+std::string format_float(long double v) {
+    std::array<char, 5 * 1024> text;
+    const int n = std::snprintf(text.data(), text.size(), "%.17Lf", v);
+    std::string_view s(text.data(), static_cast<std::size_t>(n));
+    if (s.find('.') != std::string_view::npos) {
+        s = s.substr(0, s.find_last_not_of('0') + 1);
+        if (s.ends_with('.')) {
+            s.remove_suffix(1);
+        }
+    }
+    return std::string(s == "-0" ? "0" : s);
+}
+
+}  // namespace
+
+void cmd_set(const call& c) {
+    set_options o;
+    std::int64_t expires_at = 0;
+    if (c.count() > 3) [[unlikely]] {
+        if (!read_options(c, 3, false, o)) {
+            return;
+        }
+        if (o.time_arg != 0) {
+            const auto at = option_time(c, o, "set");
+            if (!at) {
+                return;
+            }
+            expires_at = *at;
+        }
+    }
+    const hashed_key k = c.data.hash(c.arg(1));
+    const std::string_view value = c.arg(2);
+    auto a = c.lock(k);
+    entry* old = a.find(k);
+    if (o.get) {
+        reply_value(c, old);
+    }
+    if ((o.only_new && old != nullptr) || (o.only_old && old == nullptr)) {
+        if (!o.get) {
+            c.out.null();
+        }
+        return;
+    }
+    if (o.keep_ttl && old != nullptr) {
+        expires_at = old->expires_at;
+    }
+    assign(a, old != nullptr ? *old : a.find_or_insert(k), value, expires_at);
+    log_set(c, k.key, value, expires_at);
+    if (!o.get) {
+        c.out.ok();
+    }
+}
+
+void cmd_setnx(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    if (a.find(k) != nullptr) {
+        c.out.integer(0);
+        return;
+    }
+    assign(a, a.find_or_insert(k), c.arg(2), 0);
+    log_set(c, k.key, c.arg(2), 0);
+    c.out.integer(1);
+}
+
+void cmd_setex(const call& c) { set_expiring(c, true, "setex"); }
+
+void cmd_psetex(const call& c) { set_expiring(c, false, "psetex"); }
+
+void cmd_get(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    reply_value(c, a.find(k));
+}
+
+void cmd_getset(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const old = a.find(k);
+    reply_value(c, old);
+    assign(a, old != nullptr ? *old : a.find_or_insert(k), c.arg(2), 0);
+    log_set(c, k.key, c.arg(2), 0);
+}
+
+void cmd_getdel(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const e = a.find(k);
+    reply_value(c, e);
+    if (e != nullptr) {
+        a.erase(e);
+        c.log("DEL", k.key);
+    }
+}
+
+void cmd_getex(const call& c) {
+    set_options o;
+    if (!read_options(c, 2, true, o)) {
+        return;
+    }
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const e = a.find(k);
+    if (e == nullptr) {
+        c.out.null();
+        return;
+    }
+    std::int64_t at = 0;
+    if (o.time_arg != 0) {
+        const auto t = option_time(c, o, "getex");
+        if (!t) {
+            return;
+        }
+        at = *t;
+    }
+    c.out.bulk(e->value);
+    if (o.persist && e->expires_at != 0) {
+        a.set_expiry(*e, 0);
+        c.log("PERSIST", k.key);
+    } else if (at != 0 && at <= a.now()) {
+        a.erase(e);
+        c.log("DEL", k.key);
+    } else if (at != 0) {
+        a.set_expiry(*e, at);
+        c.log("PEXPIREAT", k.key, digits(at));
+    }
+}
+
+void cmd_mget(const call& c) {
+    hash_keys(c, 1);
+    auto a = c.data.lock(c.client.keys, c.client.now);
+    c.out.array(c.client.keys.size());
+    for (const hashed_key& k : c.client.keys) {
+        reply_value(c, a.find(k));
+    }
+}
+
+void cmd_mset(const call& c) {
+    if (c.count() % 2 == 0) {
+        wrong_arity(c, "mset");
+        return;
+    }
+    hash_keys(c, 2);
+    auto a = c.data.lock(c.client.keys, c.client.now);
+    set_pairs(c, a);
+    c.out.ok();
+}
+
+void cmd_msetnx(const call& c) {
+    if (c.count() % 2 == 0) {
+        wrong_arity(c, "msetnx");
+        return;
+    }
+    hash_keys(c, 2);
+    auto a = c.data.lock(c.client.keys, c.client.now);
+    for (const hashed_key& k : c.client.keys) {
+        if (a.find(k) != nullptr) {
+            c.out.integer(0);
+            return;
+        }
+    }
+    set_pairs(c, a);
+    c.out.integer(1);
+}
+
+void cmd_append(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const old = a.find(k);
+    if (old != nullptr && old->value.size() + c.arg(2).size() > resp_limits::bulk) {
+        c.out.error(string_too_long);
+        return;
+    }
+    entry& e = old != nullptr ? *old : a.find_or_insert(k);
+    e.value.append(c.arg(2));
+    c.log("APPEND", k.key, c.arg(2));
+    c.out.integer(static_cast<std::int64_t>(e.value.size()));
+}
+
+void cmd_strlen(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    const entry* const e = a.find(k);
+    c.out.integer(e != nullptr ? static_cast<std::int64_t>(e->value.size()) : 0);
+}
+
+void cmd_getrange(const call& c) {
+    const auto first = integer_arg(c, 2);
+    const auto last = first ? integer_arg(c, 3) : std::nullopt;
+    if (!last) {
+        return;
+    }
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    const entry* const e = a.find(k);
+    const std::string_view value = e != nullptr ? std::string_view(e->value) : std::string_view();
+    const auto size = static_cast<std::int64_t>(value.size());
+    std::int64_t from = *first;
+    std::int64_t to = *last;
+    const bool empty = (from < 0 && to < 0 && from > to) || size == 0;
+    from = std::max<std::int64_t>(from < 0 ? from + size : from, 0);
+    to = std::min<std::int64_t>(std::max<std::int64_t>(to < 0 ? to + size : to, 0), size - 1);
+    if (empty || from > to) {
+        c.out.bulk({});
+    } else {
+        c.out.bulk(value.substr(static_cast<std::size_t>(from),
+                                static_cast<std::size_t>(to - from + 1)));
+    }
+}
+
+void cmd_setrange(const call& c) {
+    const auto offset = integer_arg(c, 2);
+    if (!offset) {
+        return;
+    }
+    if (*offset < 0) {
+        c.out.error("ERR offset is out of range");
+        return;
+    }
+    const auto at = static_cast<std::size_t>(*offset);
+    const std::string_view value = c.arg(3);
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* e = a.find(k);
+    if (value.empty()) {
+        c.out.integer(e != nullptr ? static_cast<std::int64_t>(e->value.size()) : 0);
+        return;
+    }
+    if (at > resp_limits::bulk || at + value.size() > resp_limits::bulk) {
+        c.out.error(string_too_long);
+        return;
+    }
+    if (e == nullptr) {
+        e = &a.find_or_insert(k);
+    }
+    if (e->value.size() < at + value.size()) {
+        e->value.resize(at + value.size());
+    }
+    e->value.replace(at, value.size(), value);
+    c.log("SETRANGE", k.key, c.arg(2), value);
+    c.out.integer(static_cast<std::int64_t>(e->value.size()));
+}
+
+void cmd_incr(const call& c) { add(c, 1); }
+
+void cmd_decr(const call& c) { add(c, -1); }
+
+void cmd_incrby(const call& c) {
+    if (const auto n = integer_arg(c, 2)) {
+        add(c, *n);
+    }
+}
+
+void cmd_decrby(const call& c) {
+    const auto n = integer_arg(c, 2);
+    if (!n) {
+        return;
+    }
+    if (*n == std::numeric_limits<std::int64_t>::min()) {
+        c.out.error("ERR decrement would overflow");
+        return;
+    }
+    add(c, -*n);
+}
+
+void cmd_incrbyfloat(const call& c) {
+    const hashed_key k = c.data.hash(c.arg(1));
+    auto a = c.lock(k);
+    entry* const old = a.find(k);
+    long double value = 0;
+    long double delta = 0;
+    if ((old != nullptr && !parse_float(old->value, value)) || !parse_float(c.arg(2), delta)) {
+        c.out.error("ERR value is not a valid float");
+        return;
+    }
+    value += delta;
+    if (std::isnan(value) || std::isinf(value)) {
+        c.out.error("ERR increment would produce NaN or Infinity");
+        return;
+    }
+    entry& e = old != nullptr ? *old : a.find_or_insert(k);
+    e.value = format_float(value);
+    // The outcome, not the sum: the same on every machine.
+    log_set(c, k.key, e.value, e.expires_at);
+    c.out.bulk(e.value);
+}
+
+}  // namespace kv

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the data: 64 locked shards of strings with expiry, and the order of the log. Pure: no I/O.
+#pragma once
+#include "table.hpp"
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kv {
+
+/// Where changes are written down. Called while the shards they touch are locked.
+///
+/// The order of the log: two changes of one key both happen under the lock of its shard, and each is
+/// recorded before that lock is released; so the log has them in the order in which they happened.
+/// Changes of different keys may be recorded in either order, which nobody can tell from the outcome
+/// of a replay; a command over several keys holds all their shards and is one record.
+class journal {
+public:
+    /// @return the position to wait for if the change must be durable; never 0
+    virtual std::uint64_t record(std::span<const std::string_view> command) = 0;
+
+protected:
+    ~journal() = default;
+};
+
+/// Milliseconds since 1970.
+std::int64_t wall_clock_ms() noexcept;
+
+/// The key space. **Thread safety**: any thread may use it, through lock().
+///
+/// Locks are held for the time of one command and never across a suspension of a task.
+class store {
+public:
+    static constexpr std::size_t shard_count = 64;
+
+    store();
+    store(const store&) = delete;
+    store& operator=(const store&) = delete;
+
+    hashed_key hash(std::string_view key) const noexcept;
+
+    /// Expired keys that are removed are written down as DEL; null: not at all. To be set before
+    /// anybody else uses the store.
+    void set_journal(journal* j) noexcept { journal_ = j; }
+    journal* log() const noexcept { return journal_; }
+
+private:
+    struct alignas(64) shard {
+        std::mutex lock;
+        table entries;
+        std::size_t expiring = 0;         // entries with an expiry
+        std::uint64_t expiry_cursor = 0;  // where expire_some goes on
+    };
+    static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 58; }
+
+public:
+    /// Exclusive use of some shards; gives it up when it goes.
+    class access {
+    public:
+        access(const access&) = delete;
+        access& operator=(const access&) = delete;
+        ~access();
+
+        /// The entry of a key, unless that has expired, in which case it is removed.
+        entry* find(const hashed_key& k);
+        /// The entry of a key, made if need be, with an empty value.
+        entry& find_or_insert(const hashed_key& k);
+        void erase(entry* e);
+        /// `at` 0: never.
+        void set_expiry(entry& e, std::int64_t at) noexcept;
+        /// Only with all shards.
+        void clear(std::vector<table>& removed);
+        std::int64_t now() const noexcept { return now_; }
+
+    private:
+        friend store;
+        access(store& s, std::uint64_t mask, std::int64_t now);
+        entry* expire(entry* e);
+
+        store& store_;
+        std::uint64_t mask_;
+        std::int64_t now_;
+    };
+
+    /// `now` 0: nothing expires (used while the log is replayed, which has its own DELs).
+    access lock(const hashed_key& k, std::int64_t now) {
+        return {*this, std::uint64_t{1} << shard_of(k.hash), now};
+    }
+    access lock(std::span<const hashed_key> keys, std::int64_t now);
+    access lock_all(std::int64_t now) { return {*this, ~std::uint64_t{0}, now}; }
+
+    /// Entries, those included that have expired but not been removed yet.
+    std::size_t size();
+    /// Entries with an expiry.
+    std::size_t expiring();
+
+    /// Calls `f(const entry&)` for each entry that has not expired, shard by shard.
+    template <class F>
+    void for_each(std::int64_t now, F&& f) {
+        for (shard& s : shards_) {
+            const std::lock_guard guard(s.lock);
+            s.entries.for_each([&](const entry& e) {
+                if (e.expires_at == 0 || e.expires_at > now) {
+                    f(e);
+                }
+            });
+        }
+    }
+
+    /// As SCAN: visits about `count` entries from `cursor` on and returns the next cursor, 0 at the
+    /// end. An entry that is there during the whole tour is met at least once.
+    template <class F>
+    std::uint64_t scan(std::uint64_t cursor, std::size_t count, std::int64_t now, F&& f) {
+        std::size_t at = cursor % shard_count;
+        std::uint64_t bucket = cursor / shard_count;
+        std::size_t met = 0;
+        // Empty buckets count a little, so that a sparse table does not make one call long.
+        for (std::size_t visits = 0; met < count && visits < count * 10 + shard_count;) {
+            shard& s = shards_[at];
+            const std::lock_guard guard(s.lock);
+            do {
+                bucket = s.entries.scan(bucket, [&](const entry& e) {
+                    ++met;
+                    if (e.expires_at == 0 || e.expires_at > now) {
+                        f(e);
+                    }
+                });
+                ++visits;
+            } while (bucket != 0 && met < count && visits < count * 10 + shard_count);
+            if (bucket == 0 && ++at == shard_count) {
+                return 0;
+            }
+        }
+        return bucket * shard_count + at;
+    }
+
+    /// Removes expired entries of one shard, looking at no more than `budget` buckets.
+    /// @return how many were removed
+    std::size_t expire_some(std::size_t shard_index, std::int64_t now, std::size_t budget);
+
+private:
+    std::array<shard, shard_count> shards_;
+    std::uint64_t seed_[2];
+    journal* journal_ = nullptr;
+};
+
+}  // namespace kv
