@@ -18,6 +18,8 @@ void dump_tasks(runtime_core& rt) noexcept;
 
 namespace {
 constexpr int idle_turns_before_sleep = 20;
+constexpr std::uint64_t spawns_of_a_burst = 5'000;  // within one turn, that is, 5 ms
+constexpr std::int64_t burst_ns = 100'000'000;
 
 // Bits of runtime_core::signals.
 constexpr unsigned stop_requested = 1;
@@ -75,6 +77,7 @@ void runtime_core::monitor_main() noexcept {
 
 void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
     const std::uint64_t runs = p.runs.load();
+    const std::uint64_t spawned = p.spawns.load() - std::exchange(p.seen_spawns, p.spawns.load());
     if (runs != p.seen_runs) {
         p.seen_runs = runs;
         p.seen_since = now;
@@ -82,6 +85,12 @@ void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
     }
     if (now - p.seen_since <
         std::chrono::duration_cast<std::chrono::nanoseconds>(opts.handoff_after).count()) {
+        return;
+    }
+    // A task that does nothing but spawn is not blocked, and moving its processor away would make
+    // every further spawn a dear one: such a burst gets more time.
+    if (spawned >= spawns_of_a_burst &&
+        now - p.seen_since < burst_ns) {
         return;
     }
     const bool needed = p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr ||

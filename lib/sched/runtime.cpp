@@ -173,7 +173,20 @@ void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
     }
 }
 
-void spawn_start(routine* r) noexcept { schedule(r); }
+void spawn_start(routine* r) noexcept {
+    machine* const m = this_machine();
+    if (m != nullptr && m->rt->index == r->rt.load(std::memory_order_relaxed)) [[likely]] {
+        std::uint32_t before;
+        if (processor* const p = enter(*m, before)) [[likely]] {
+            ++p->spawns;
+            m->rt->push_lifo(*p, r);
+            leave(*m, before);
+            return;
+        }
+        leave(*m, before);
+    }
+    schedule(r);
+}
 
 routine_ext& ensure_ext(routine* r) {
     if (r->ext == nullptr) {

@@ -69,11 +69,13 @@ struct alignas(128) processor {
     std::atomic<bool> parked{false};
     std::uint32_t index = 0;
     class runtime_core* rt = nullptr;
+    counter spawns;                     // tasks started here
     counter steals;
     counter parks;
     counter overflow;
     // The monitor's notes.
     std::uint64_t seen_runs = 0;
+    std::uint64_t seen_spawns = 0;
     std::int64_t seen_since = 0;
 };
 

@@ -14,8 +14,9 @@
 
 #include "blocking_pool.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <cstring>
 #include <ctime>
 
 namespace ringo::detail {
@@ -560,6 +561,7 @@ routine* runtime_core::found(processor& p, routine* r) noexcept {
 
 void runtime_core::worker_main(machine& m) noexcept {
     this_thread().m = &m;
+    ::pthread_setname_np(::pthread_self(), "ringo-worker");
     for (;;) {
         std::uint32_t before;
         processor* p = enter(m, before);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,19 +30,34 @@ public:
     std::uint64_t durable_at = 0;  ///< position of the last change in the log
     bool closing = false;          ///< close once the replies are sent
     std::uint64_t id = 0;
-    std::string name;              ///< CLIENT SETNAME
     std::vector<hashed_key> keys;  ///< scratch of commands over several keys
 
-    /// Each appends its confirmations, and may send what is in `out`.
+    /// CLIENT SETNAME. Others may ask for it at any time.
+    void set_name(std::string_view name) {
+        const std::lock_guard guard(name_lock_);
+        name_ = name;
+    }
+    std::string name() const {
+        const std::lock_guard guard(name_lock_);
+        return name_;
+    }
+
+    /// Each sends its confirmations, one per channel.
     virtual void subscribe(arguments channels, bool patterns) = 0;
     /// No channels: all of them.
     virtual void unsubscribe(arguments channels, bool patterns) = 0;
+    /// All of both kinds, without a word.
+    virtual void unsubscribe_quietly() = 0;
     /// Channels and patterns; above 0 only a few commands are allowed.
     virtual std::size_t subscriptions() const noexcept = 0;
     virtual void describe(std::string& out) const = 0;  ///< a line of CLIENT LIST, without its end
 
 protected:
     ~session() = default;
+
+private:
+    mutable std::mutex name_lock_;
+    std::string name_;
 };
 
 /// The server, as commands see it. **Thread safety**: any.
@@ -52,7 +68,7 @@ public:
     virtual void channels(std::string_view pattern, std::vector<std::string>& out) = 0;
     virtual std::size_t subscribers(std::string_view channel) = 0;
     virtual std::size_t patterns() = 0;
-    /// INFO: appends the sections that `wants(name)` picks, except Keyspace.
+    /// INFO: appends these sections (none: all), except Keyspace.
     virtual void info(std::string& out, std::span<const std::string> sections) = 0;
     virtual void client_list(std::string& out) = 0;
     /// The parameters of CONFIG GET.

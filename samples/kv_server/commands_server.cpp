@@ -85,7 +85,7 @@ void cmd_hello(const call& c) {
     }
     for (; i < c.count(); ++i) {
         if (is_word(c.arg(i), "setname") && i + 1 < c.count() && printable(c.arg(i + 1))) {
-            c.client.name = c.arg(++i);
+            c.client.set_name(c.arg(++i));
         } else {
             c.out.error("ERR Syntax error in HELLO option '" + std::string(c.arg(i)) + "'");
             return;
@@ -118,11 +118,8 @@ void cmd_auth(const call& c) {
 }
 
 void cmd_reset(const call& c) {
-    // The confirmations of leaving the channels are not part of RESET's reply.
-    c.client.unsubscribe({}, false);
-    c.client.unsubscribe({}, true);
-    c.out.clear();
-    c.client.name.clear();
+    c.client.unsubscribe_quietly();
+    c.client.set_name({});
     c.out.simple("RESET");
 }
 
@@ -202,7 +199,8 @@ void cmd_client(const call& c) {
         }
     } else if (sub == "getname") {
         if (takes(2)) {
-            c.client.name.empty() ? c.out.null() : c.out.bulk(c.client.name);
+            const std::string name = c.client.name();
+            name.empty() ? c.out.null() : c.out.bulk(name);
         }
     } else if (sub == "setname") {
         if (!takes(3)) {
@@ -212,7 +210,7 @@ void cmd_client(const call& c) {
             c.out.error("ERR Client names cannot contain spaces, newlines or special characters.");
             return;
         }
-        c.client.name = c.arg(2);
+        c.client.set_name(c.arg(2));
         c.out.ok();
     } else if (sub == "info") {
         if (takes(2)) {

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the loop of a connection: read, run what is complete, wait for the log, write.
+#include "connection.hpp"
+
+#include "server.hpp"
+
+#include <ringo/context.hpp>
+#include <ringo/scope.hpp>
+#include <ringo/time.hpp>
+
+#include <fmt/format.h>
+
+#include <sys/socket.h>
+
+#include <iterator>
+#include <new>
+
+namespace kv {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Replies are sent when they come to this much, whatever else is pipelined: a client that does not
+// read stops here, before it costs more memory.
+constexpr std::size_t flush_at = std::size_t{64} << 10;
+
+}  // namespace
+
+connection::connection(server& s, ringo::net::tcp_stream stream)
+    : server_(s),
+      stream_(std::move(stream)),
+      address_(stream_.remote_address().to_string()),
+      durable_always_(s.log() != nullptr && s.log()->policy() == fsync_policy::always) {
+    id = s.next_id();
+    s.enter(this);
+}
+
+connection::~connection() {
+    server_.leave(this);
+    unsubscribe_quietly();
+}
+
+ringo::task<> connection::run() {
+    try {
+        co_await serve();
+    } catch (const ringo::canceled&) {
+        // The time to drain is over.
+    } catch (const reply_too_big&) {
+    } catch (const std::bad_alloc&) {
+        // The client asked for more than there is: it pays with its connection.
+    }
+    unsubscribe_quietly();
+    if (mail_ != nullptr) {
+        // What has been promised is still sent, if the client takes it.
+        mail_->close();
+        if (!closing) {
+            stream_.close();
+        } else if (!stream_.set_write_deadline(std::chrono::steady_clock::now() + 2s)) {
+            stream_.close();
+        }
+        co_await ringo::with_context(ringo::without_cancel(ringo::current_context()), feeder_);
+    }
+}
+
+ringo::task<> connection::serve() {
+    while (!closing) {
+        if (input_.view().size() > resp_limits::request) {
+            co_return;
+        }
+        const auto n = co_await stream_.read(input_.room());
+        if (!n || *n == 0) {
+            co_return;
+        }
+        input_.commit(*n);
+        now = wall_clock_ms();
+        bool flush_first = false;
+        while (answer(flush_first)) {
+            const bool sent = co_await flush();
+            if (!sent) {
+                co_return;
+            }
+        }
+        if (out.empty()) {
+            continue;
+        }
+        if (mail_ == nullptr && (durable_at == 0 || server_.log()->settled(durable_at))) {
+            const auto w = co_await stream_.write(out.view());
+            unlogged_.clear();
+            out.clear();
+            if (!w) {
+                co_return;
+            }
+        } else {
+            const bool sent = co_await flush();
+            if (!sent) {
+                co_return;
+            }
+        }
+    }
+}
+
+// Runs complete commands from the input. True: the replies must be sent before it can go on;
+// `flush_first` keeps the reason between the calls.
+bool connection::answer(bool& flush_first) {
+    std::uint64_t done = 0;
+    bool more = false;
+    while (!closing) {
+        const bool resumed = std::exchange(flush_first, false);
+        if (!resumed) {
+            if (out.size() >= flush_at) {
+                more = true;
+                break;
+            }
+            pending_ = parser_.next(input_.view());
+        }
+        if (pending_.status == parse_status::incomplete) {
+            break;
+        }
+        if (pending_.status == parse_status::malformed) {
+            out.error(parser_.error());
+            closing = true;
+            break;
+        }
+        if (!parser_.args().empty()) {
+            const command* const c = find_command(parser_.args()[0]);
+            if (c != nullptr && (c->flags & command::ordered) != 0 && !out.empty()) {
+                flush_first = true;
+                more = true;
+                break;
+            }
+            const std::size_t before = out.size();
+            const std::uint64_t position = durable_at;
+            execute(c, {server_.data(), server_, *this, parser_.args(), out});
+            if (durable_always_ && durable_at != position) {
+                unlogged_.emplace_back(before, out.size());
+            }
+            ++done;
+        }
+        input_.consume(pending_.consumed);
+    }
+    server_.count_commands(done);
+    return more;
+}
+
+// Waits for the log, then sends what is in `out`. False: the client is gone.
+ringo::task<bool> connection::flush() {
+    if (durable_at != 0 && !server_.log()->settled(durable_at)) {
+        const std::error_code e = co_await server_.log()->wait(durable_at);
+        if (e && durable_always_) {
+            reject_unlogged(e.message());
+        }
+    }
+    unlogged_.clear();
+    bool sent = true;
+    if (mail_ != nullptr) {
+        push(out.view());
+    } else {
+        const auto w = co_await stream_.write(out.view());
+        sent = static_cast<bool>(w);
+    }
+    out.clear();
+    co_return sent;
+}
+
+void connection::reject_unlogged(const std::string& why) {
+    reply_buffer changed;
+    std::size_t copied = 0;
+    for (const auto& [begin, end] : unlogged_) {
+        changed.raw(out.view().substr(copied, begin - copied));
+        changed.error("MISCONF Errors writing to the AOF file: " + why);
+        copied = end;
+    }
+    changed.raw(out.view().substr(copied));
+    out.bytes().swap(changed.bytes());
+}
+
+// The task of a subscriber: writes what its mailbox brings.
+ringo::task<> connection::feed() {
+    for (;;) {
+        const std::string bytes = co_await mail_->next();
+        if (bytes.empty()) {
+            co_return;
+        }
+        const auto w = co_await stream_.write(bytes);
+        if (!w) {
+            hang_up();
+            co_return;
+        }
+    }
+}
+
+void connection::push(std::string_view bytes) {
+    if (!mail_->push(bytes)) {
+        hang_up();
+    }
+}
+
+// Wakes the loop, which then sees the end of the stream. Leaves the descriptor open, so that any task
+// may call this while the connection lives.
+void connection::hang_up() const noexcept { ::shutdown(stream_.native_handle(), SHUT_RDWR); }
+
+void connection::subscribe(arguments wanted, bool patterns) {
+    if (mail_ == nullptr) {
+        mail_ = std::make_unique<mailbox>();
+        feeder_ = ringo::go(feed());
+    }
+    names& mine = patterns ? patterns_ : channels_;
+    for (const std::string_view name : wanted) {
+        const bool added = mine.emplace(name).second;
+        subscriptions_ = channels_.size() + patterns_.size();
+        // Confirmed before the first message can come.
+        confirm(patterns ? "psubscribe" : "subscribe", &name);
+        if (added) {
+            server_.pubsub().add(this, name, patterns);
+        }
+    }
+}
+
+void connection::unsubscribe(arguments wanted, bool patterns) {
+    const std::string_view kind = patterns ? "punsubscribe" : "unsubscribe";
+    names& mine = patterns ? patterns_ : channels_;
+    const std::vector<std::string> all(mine.begin(), mine.end());
+    std::vector<std::string_view> given(wanted.begin(), wanted.end());
+    if (wanted.empty()) {
+        given.assign(all.begin(), all.end());
+    }
+    for (const std::string_view name : given) {
+        if (const auto at = mine.find(name); at != mine.end()) {
+            server_.pubsub().remove(this, name, patterns);
+            mine.erase(at);
+        }
+        subscriptions_ = channels_.size() + patterns_.size();
+        confirm(kind, &name);
+    }
+    if (given.empty()) {
+        confirm(kind, nullptr);
+    }
+}
+
+void connection::unsubscribe_quietly() {
+    for (const std::string& name : channels_) {
+        server_.pubsub().remove(this, name, false);
+    }
+    for (const std::string& name : patterns_) {
+        server_.pubsub().remove(this, name, true);
+    }
+    channels_.clear();
+    patterns_.clear();
+    subscriptions_ = 0;
+}
+
+void connection::confirm(std::string_view kind, const std::string_view* name) {
+    reply_buffer text;
+    text.array(3);
+    text.bulk(kind);
+    if (name != nullptr) {
+        text.bulk(*name);
+    } else {
+        text.null();
+    }
+    text.integer(static_cast<std::int64_t>(subscriptions()));
+    if (mail_ != nullptr) {
+        push(text.view());
+    } else {
+        out.raw(text.view());
+    }
+}
+
+void connection::describe(std::string& text) const {
+    const auto age = std::chrono::steady_clock::now() - since_;
+    fmt::format_to(std::back_inserter(text), "id={} addr={} name={} age={} sub={} db=0 resp=2", id,
+                   address_, name(), std::chrono::duration_cast<std::chrono::seconds>(age).count(),
+                   subscriptions());
+}
+
+}  // namespace kv

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the tests of the commands: replies, errors, and what goes into the log.
+#include "../../samples/kv_server/commands.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+struct plain_session final : kv::session {
+    std::size_t subscribed = 0;
+    void subscribe(kv::arguments channels, bool) override { subscribed += channels.size(); }
+    void unsubscribe(kv::arguments, bool) override { subscribed = 0; }
+    void unsubscribe_quietly() override { subscribed = 0; }
+    std::size_t subscriptions() const noexcept override { return subscribed; }
+    void describe(std::string& out) const override { out += "id=1"; }
+};
+
+struct plain_host final : kv::host {
+    bool works = true;
+    std::vector<std::pair<std::string, std::string>> parameters = {{"maxclients", "10"},
+                                                                   {"port", "1"}};
+    std::size_t publish(std::string_view, std::string_view) override { return 3; }
+    void channels(std::string_view, std::vector<std::string>& out) override { out = {"c"}; }
+    std::size_t subscribers(std::string_view) override { return 2; }
+    std::size_t patterns() override { return 1; }
+    void info(std::string& out, std::span<const std::string>) override { out += "# Server\r\n"; }
+    void client_list(std::string& out) override { out += "id=1\n"; }
+    std::span<const std::pair<std::string, std::string>> config() override { return parameters; }
+    std::string log_error() override { return "No space left on device"; }
+    bool log_works() noexcept override { return works; }
+};
+
+struct text_journal final : kv::journal {
+    std::vector<std::string> lines;
+    std::uint64_t record(std::span<const std::string_view> command) override {
+        std::string line;
+        for (const auto w : command) {
+            line += std::string(line.empty() ? "" : " ") + std::string(w);
+        }
+        lines.push_back(line);
+        return lines.size();
+    }
+};
+
+struct fixture {
+    kv::store data;
+    plain_host server;
+    plain_session client;
+    text_journal log;
+
+    fixture() {
+        data.set_journal(&log);
+        client.now = kv::wall_clock_ms();
+    }
+    std::string run(std::initializer_list<std::string_view> words) {
+        const std::vector<std::string_view> args(words);
+        client.out.clear();
+        kv::execute(kv::find_command(args[0]), {data, server, client, args, client.out});
+        return std::string(client.out.view());
+    }
+};
+
+constexpr const char* not_integer = "-ERR value is not an integer or out of range\r\n";
+constexpr const char* syntax = "-ERR syntax error\r\n";
+
+}  // namespace
+
+TEST_CASE("commands are found in any case, and nothing else is") {
+    for (const kv::command& c : kv::all_commands()) {
+        CHECK(kv::find_command(c.name) == &c);
+    }
+    CHECK(kv::find_command("GeT") == kv::find_command("get"));
+    CHECK(kv::find_command("gett") == nullptr);
+    CHECK(kv::find_command("") == nullptr);
+    CHECK(kv::find_command("get ") == nullptr);
+    CHECK(kv::find_command(std::string_view("get\0", 4)) == nullptr);
+    CHECK(kv::find_command("psubscribeaaaaaaaaaaaaaaaa") == nullptr);
+}
+
+TEST_CASE_FIXTURE(fixture, "errors have the words of Redis") {
+    CHECK(run({"nope", "a", "b"}) ==
+          "-ERR unknown command 'nope', with args beginning with: 'a' 'b' \r\n");
+    CHECK(run({"GET"}) == "-ERR wrong number of arguments for 'get' command\r\n");
+    CHECK(run({"mset", "a", "1", "b"}) == "-ERR wrong number of arguments for 'mset' command\r\n");
+    CHECK(run({"set", "a", "1", "bogus"}) == syntax);
+    CHECK(run({"set", "a", "1", "nx", "xx"}) == syntax);
+    CHECK(run({"set", "a", "1", "ex", "1", "px", "1"}) == syntax);
+    CHECK(run({"set", "a", "1", "ex"}) == syntax);
+    CHECK(run({"set", "a", "1", "ex", "x"}) == not_integer);
+    CHECK(run({"set", "a", "1", "ex", "0"}) == "-ERR invalid expire time in 'set' command\r\n");
+    CHECK(run({"setex", "a", "-1", "v"}) == "-ERR invalid expire time in 'setex' command\r\n");
+    CHECK(run({"expire", "a", "9223372036854775807"}) ==
+          "-ERR invalid expire time in 'expire' command\r\n");
+    CHECK(run({"scan", "x"}) == "-ERR invalid cursor\r\n");
+    CHECK(run({"scan", "0", "count", "0"}) == syntax);
+    CHECK(run({"config", "what"}) == "-ERR unknown subcommand 'what'. Try CONFIG HELP.\r\n");
+    CHECK(run({"setrange", "a", "536870912", "x"}) ==
+          "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
+    CHECK(log.lines.empty());
+}
+
+TEST_CASE_FIXTURE(fixture, "SET and its options") {
+    CHECK(run({"set", "a", "1"}) == "+OK\r\n");
+    CHECK(run({"set", "a", "2", "nx"}) == "$-1\r\n");
+    CHECK(run({"set", "b", "2", "xx"}) == "$-1\r\n");
+    CHECK(run({"set", "a", "3", "get"}) == "$1\r\n1\r\n");
+    CHECK(run({"set", "a", "4", "nx", "get"}) == "$1\r\n3\r\n");
+    CHECK(run({"set", "a", "5", "px", "100000"}) == "+OK\r\n");
+    CHECK(run({"ttl", "a"}) == ":100\r\n");
+    CHECK(run({"set", "a", "6", "keepttl"}) == "+OK\r\n");
+    CHECK(run({"ttl", "a"}) == ":100\r\n");
+    CHECK(run({"set", "a", "7"}) == "+OK\r\n");
+    CHECK(run({"ttl", "a"}) == ":-1\r\n");
+    CHECK(run({"ttl", "nix"}) == ":-2\r\n");
+    CHECK(run({"getset", "a", "8"}) == "$1\r\n7\r\n");
+    CHECK(run({"getdel", "a"}) == "$1\r\n8\r\n");
+    CHECK(run({"get", "a"}) == "$-1\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "counters") {
+    CHECK(run({"incr", "n"}) == ":1\r\n");
+    CHECK(run({"incrby", "n", "10"}) == ":11\r\n");
+    CHECK(run({"decr", "n"}) == ":10\r\n");
+    CHECK(run({"decrby", "n", "-5"}) == ":15\r\n");
+    CHECK(run({"set", "n", "9223372036854775807"}) == "+OK\r\n");
+    CHECK(run({"incr", "n"}) == "-ERR increment or decrement would overflow\r\n");
+    CHECK(run({"decrby", "n", "-9223372036854775808"}) == "-ERR decrement would overflow\r\n");
+    CHECK(run({"set", "n", "abc"}) == "+OK\r\n");
+    CHECK(run({"incr", "n"}) == not_integer);
+    CHECK(run({"set", "f", "10.50"}) == "+OK\r\n");
+    CHECK(run({"incrbyfloat", "f", "0.1"}) == "$4\r\n10.6\r\n");
+    CHECK(run({"incrbyfloat", "f", "5.0e3"}) == "$6\r\n5010.6\r\n");
+    CHECK(run({"incrbyfloat", "f", "x"}) == "-ERR value is not a valid float\r\n");
+    CHECK(run({"incrbyfloat", "f", "inf"}) ==
+          "-ERR increment would produce NaN or Infinity\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "ranges and several keys") {
+    CHECK(run({"append", "s", "Hello"}) == ":5\r\n");
+    CHECK(run({"append", "s", " World"}) == ":11\r\n");
+    CHECK(run({"strlen", "s"}) == ":11\r\n");
+    CHECK(run({"getrange", "s", "0", "4"}) == "$5\r\nHello\r\n");
+    CHECK(run({"getrange", "s", "-5", "-1"}) == "$5\r\nWorld\r\n");
+    CHECK(run({"getrange", "s", "-100", "100"}) == "$11\r\nHello World\r\n");
+    CHECK(run({"getrange", "s", "5", "2"}) == "$0\r\n\r\n");
+    CHECK(run({"setrange", "s", "13", "!"}) == ":14\r\n");
+    CHECK(run({"setrange", "s", "-1", "!"}) == "-ERR offset is out of range\r\n");
+    CHECK(run({"mset", "a", "1", "b", "2", "a", "3"}) == "+OK\r\n");
+    CHECK(run({"mget", "a", "nix", "b"}) == "*3\r\n$1\r\n3\r\n$-1\r\n$1\r\n2\r\n");
+    CHECK(run({"msetnx", "c", "1", "a", "2"}) == ":0\r\n");
+    CHECK(run({"exists", "a", "a", "c"}) == ":2\r\n");
+    CHECK(run({"del", "a", "a", "nix"}) == ":1\r\n");
+    CHECK(run({"type", "b"}) == "+string\r\n");
+    CHECK(run({"dbsize"}) == ":2\r\n");
+    CHECK(run({"keys", "[b]"}) == "*1\r\n$1\r\nb\r\n");
+    CHECK(run({"flushall"}) == "+OK\r\n");
+    CHECK(run({"dbsize"}) == ":0\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "the conditions of EXPIRE") {
+    run({"set", "a", "1"});
+    CHECK(run({"expire", "a", "100", "xx"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "100", "gt"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "100", "lt"}) == ":1\r\n");
+    CHECK(run({"expire", "a", "200", "nx"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "50", "gt"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "200", "gt"}) == ":1\r\n");
+    CHECK(run({"persist", "a"}) == ":1\r\n");
+    CHECK(run({"persist", "a"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "-1"}) == ":1\r\n");
+    CHECK(run({"exists", "a"}) == ":0\r\n");
+    CHECK(run({"expire", "a", "1", "foo"}) == "-ERR Unsupported option foo\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "the log has absolute times and outcomes, not wishes") {
+    run({"set", "a", "1"});
+    run({"set", "a", "2", "nx"});
+    run({"set", "a", "2", "pxat", "99999999999999"});
+    run({"set", "a", "3", "keepttl"});
+    run({"incr", "n"});
+    run({"incrbyfloat", "n", "0.5"});
+    run({"del", "nix"});
+    run({"del", "n", "nix"});
+    run({"expire", "a", "-5"});
+    run({"mset", "x", "1", "y", "2"});
+    run({"getset", "x", "9"});
+    run({"flushdb", "async"});
+    CHECK(log.lines == std::vector<std::string>{
+                           "SET a 1", "SET a 2 PXAT 99999999999999", "SET a 3 PXAT 99999999999999",
+                           "INCRBY n 1", "SET n 1.5", "DEL n nix", "DEL a", "mset x 1 y 2",
+                           "SET x 9", "FLUSHALL"});
+}
+
+TEST_CASE_FIXTURE(fixture, "a log that does not work makes writes fail and reads go on") {
+    run({"set", "a", "1"});
+    server.works = false;
+    CHECK(run({"set", "a", "2"}) ==
+          "-MISCONF Errors writing to the AOF file: No space left on device\r\n");
+    CHECK(run({"get", "a"}) == "$1\r\n1\r\n");
+    CHECK(run({"ping"}) == "+PONG\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "a subscriber may do little") {
+    run({"subscribe", "c"});
+    CHECK(run({"get", "a"}) ==
+          "-ERR Can't execute 'get': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+          "are allowed in this context\r\n");
+    CHECK(run({"ping"}) == "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    CHECK(run({"ping", "x"}) == "*2\r\n$4\r\npong\r\n$1\r\nx\r\n");
+    CHECK(run({"reset"}) == "+RESET\r\n");
+    CHECK(run({"ping"}) == "+PONG\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "SCAN tours the keys, with a pattern") {
+    for (int i = 0; i < 100; ++i) {
+        run({"set", "k" + std::to_string(i), "v"});
+    }
+    std::set<std::string> met;
+    std::string cursor = "0";
+    do {
+        const std::string r = run({"scan", cursor, "match", "k?", "count", "10"});
+        std::size_t at = r.find("\r\n") + 2;
+        at = r.find("\r\n", at) + 2;
+        cursor = r.substr(at, r.find("\r\n", at) - at);
+        for (at = r.find("\r\nk", at); at != std::string::npos; at = r.find("\r\nk", at + 1)) {
+            met.insert(r.substr(at + 2, 2));
+        }
+    } while (cursor != "0");
+    CHECK(met.size() == 10);
+    CHECK(run({"scan", "0", "type", "list", "count", "1000"}).ends_with("*0\r\n"));
+}
+
+TEST_CASE_FIXTURE(fixture, "a reply has a limit") {
+    run({"set", "big", std::string(std::size_t{16} << 20, 'x')});
+    std::vector<std::string_view> args(100, "big");
+    args[0] = "mget";
+    client.out.clear();
+    CHECK_THROWS_AS(
+        kv::execute(kv::find_command("mget"), {data, server, client, args, client.out}),
+        kv::reply_too_big);
+    CHECK(run({"strlen", "big"}) == ":16777216\r\n");  // and leaves no lock behind
+}
