@@ -22,10 +22,11 @@ struct RINGO_API join_word {
     static constexpr std::uintptr_t locked = 1;
     static constexpr std::uintptr_t detached = 2;
     static constexpr std::uintptr_t ended = 4;
+    static constexpr std::uintptr_t told = 6;  // both: the pointer is a completion*
     static constexpr std::uintptr_t flags = 7;
 
     static bool has_ended(const routine* r) noexcept {
-        return (r->join.load(std::memory_order_acquire) & ended) != 0;
+        return (r->join.load(std::memory_order_acquire) & told) == ended;
     }
     /// False: it has ended already, or the wait was cancelled at once; else the caller suspends.
     static bool wait(routine* target, wait_node& node, routine* self) noexcept;

@@ -28,7 +28,7 @@ namespace detail {
 class group_wait;
 
 /// The tasks of a scope. Lives in the scope's frame.
-class RINGO_API group_state {
+class RINGO_API group_state : completion {
 public:
     group_state(context body, context tasks, cancel_func cancel_body, cancel_func cancel_tasks) noexcept;
     ~group_state();
@@ -50,7 +50,7 @@ public:
 
 private:
     friend group_wait;
-    static void ended(routine* r, routine_ext* e, std::exception_ptr error) noexcept;
+    static void member_ended(completion* self, routine* r, std::exception_ptr error) noexcept;
 
     mutable spin_lock lock_;
     std::size_t running_ = 0;

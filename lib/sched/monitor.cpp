@@ -96,7 +96,7 @@ void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
     const bool needed = p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr ||
                         p.timers->size() != 0 || p.io->in_flight() != 0 ||
                         p.cancels.load(std::memory_order_relaxed) != nullptr ||
-                        inject_size.load(std::memory_order_relaxed) != 0;
+                        global.size() != 0;
     if (needed) {
         (void)hand_off(p);
     }

@@ -235,6 +235,11 @@ void spawn_abandon(routine* r) noexcept {
     routine_free(r);
 }
 
+void set_completion(routine* r, completion& c) noexcept {
+    r->join.store(reinterpret_cast<std::uintptr_t>(&c) | join_word::told,
+                  std::memory_order_relaxed);
+}
+
 void end_member(routine* r, const std::exception_ptr& error) noexcept {
     if (error != nullptr && !is_canceled(error)) {
         die_unhandled(r, error, {});
@@ -298,12 +303,13 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
     } else if (ext != nullptr && ext->slot != nullptr) {
         error = ext->slot->error;
     }
-    if (ext != nullptr && ext->on_finish != nullptr) {
-        ext->on_finish(r, ext, std::move(error));
-        return;
-    }
     // Hand over to whoever joins; see join_word.
     std::uintptr_t w = r->join.load(std::memory_order_acquire);
+    if ((w & join_word::flags) == join_word::told) {
+        auto* const c = reinterpret_cast<completion*>(w & ~join_word::flags);
+        c->ended(c, r, std::move(error));
+        return;
+    }
     unsigned round = 0;
     for (;;) {
         if ((w & join_word::locked) != 0) {
@@ -662,9 +668,7 @@ void runtime_core::teardown() noexcept {
         for_each_routine(
             index, [](routine* r, void* v) { static_cast<std::vector<routine*>*>(v)->push_back(r); },
             &left);
-        std::erase_if(left, [](const routine* r) {
-            return (r->join.load(std::memory_order_acquire) & join_word::ended) != 0;
-        });
+        std::erase_if(left, [](const routine* r) { return join_word::has_ended(r); });
         if (left.empty()) {
             break;
         }
@@ -695,7 +699,7 @@ void runtime_core::teardown() noexcept {
             self.cur = nullptr;
             drop_context(r, this);
             const std::uintptr_t w = r->join.load(std::memory_order_acquire);
-            if ((w & join_word::detached) != 0 || (r->ext != nullptr && r->ext->on_finish)) {
+            if ((w & join_word::detached) != 0) {
                 join_word::release(r);
             } else {
                 // Somebody outside holds the handle; it finds the task cancelled.
@@ -734,17 +738,9 @@ void runtime_core::collect_queued() noexcept {
             mark(r);
         }
     }
-    waiter* w = nullptr;
-    {
-        const std::lock_guard guard(inject_mutex);
-        w = inject_head;
-        inject_head = inject_tail = nullptr;
-        inject_size.store(0, std::memory_order_relaxed);
-    }
-    while (w != nullptr) {
-        waiter* const next = w->next;
-        mark(static_cast<routine*>(w));
-        w = next;
+    routine* some[64];
+    while (const std::uint32_t n = global.pop(some, 64, 1)) {
+        std::for_each_n(some, n, mark);
     }
 }
 
@@ -851,7 +847,7 @@ metrics runtime::stats() const {
     detail::for_each_routine(
         core_->index,
         [](detail::routine* r, void* n) {
-            if ((r->join.load(std::memory_order_acquire) & detail::join_word::ended) == 0) {
+            if (!detail::join_word::has_ended(r)) {
                 ++*static_cast<std::uint64_t*>(n);
             }
         },

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "../driver/driver.hpp"
+#include "global_queue.hpp"
 #include "run_queue.hpp"
 #include "timer_heap.hpp"
 
@@ -192,10 +193,7 @@ public:
     std::deque<machine> machines;
     std::vector<machine*> spares;
 
-    std::mutex inject_mutex;
-    waiter* inject_head = nullptr;
-    waiter* inject_tail = nullptr;
-    std::atomic<std::uint32_t> inject_size{0};
+    global_queue global;
 
     alignas(64) std::atomic<std::uint32_t> searching{0};
     alignas(64) std::atomic<std::uint32_t> idle_count{0};

@@ -54,15 +54,7 @@ void runtime_core::push_back(processor& p, routine* r) noexcept {
         if (n == 0) {
             continue;  // thieves have made room
         }
-        for (std::uint32_t i = 0; i + 1 < n; ++i) {
-            half[i]->next = half[i + 1];
-        }
-        half[n - 1]->next = nullptr;
-        const std::lock_guard guard(inject_mutex);
-        (inject_tail != nullptr ? inject_tail->next : inject_head) = half[0];
-        inject_tail = half[n - 1];
-        inject_size.store(inject_size.load(std::memory_order_relaxed) + n,
-                          std::memory_order_seq_cst);
+        global.push(half, n, [] {});
         ++p.overflow;
     }
 }
@@ -88,13 +80,7 @@ void runtime_core::push_lifo(processor& p, routine* r) noexcept {
 }
 
 void runtime_core::inject(routine* r) noexcept {
-    r->next = nullptr;
-    const std::lock_guard guard(inject_mutex);
-    (inject_tail != nullptr ? inject_tail->next : inject_head) = r;
-    inject_tail = r;
-    inject_size.store(inject_size.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
-    // Under the mutex: at the end of the runtime, who takes it afterwards knows that we have left.
-    wake_if_idle();
+    global.push(&r, 1, [this] { wake_if_idle(); });
 }
 
 void runtime_core::wake_one() noexcept {
@@ -368,38 +354,17 @@ bool runtime_core::run_timers(processor& p) noexcept {
 // --- finding work -------------------------------------------------------------------------------
 
 routine* runtime_core::take_global(processor& p, std::uint32_t limit) noexcept {
-    if (inject_size.load(std::memory_order_seq_cst) == 0) {
+    constexpr std::uint32_t most = run_queue<routine>::capacity / 2;
+    routine* some[most];
+    const std::uint32_t n =
+        global.pop(some, std::min(limit, most), static_cast<std::uint32_t>(procs.size()));
+    if (n == 0) {
         return nullptr;
     }
-    routine* first = nullptr;
-    waiter* rest = nullptr;
-    {
-        const std::lock_guard guard(inject_mutex);
-        const std::uint32_t size = inject_size.load(std::memory_order_relaxed);
-        if (size == 0) {
-            return nullptr;
-        }
-        std::uint32_t n = std::min(limit, size / static_cast<std::uint32_t>(procs.size()) + 1);
-        n = std::min(n, size);
-        first = static_cast<routine*>(inject_head);
-        waiter* last = inject_head;
-        for (std::uint32_t i = 1; i < n; ++i) {
-            last = last->next;
-        }
-        rest = first == last ? nullptr : first->next;
-        inject_head = last->next;
-        if (inject_head == nullptr) {
-            inject_tail = nullptr;
-        }
-        last->next = nullptr;
-        inject_size.store(size - n, std::memory_order_seq_cst);
+    for (std::uint32_t i = 1; i < n; ++i) {
+        push_back(p, some[i]);
     }
-    while (rest != nullptr) {
-        waiter* const next = rest->next;
-        push_back(p, static_cast<routine*>(rest));
-        rest = next;
-    }
-    return first;
+    return some[0];
 }
 
 routine* runtime_core::steal(machine& m, processor& p) noexcept {
@@ -424,7 +389,7 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
 }
 
 bool runtime_core::anything_to_do(const processor& p) const noexcept {
-    if (inject_size.load(std::memory_order_seq_cst) != 0 ||
+    if (global.size() != 0 ||
         p.cancels.load(std::memory_order_seq_cst) != nullptr ||
         stopping.load(std::memory_order_seq_cst)) {
         return true;
@@ -494,6 +459,7 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
         p.lifo_runs = 0;
         if (r == nullptr) {
             r = p.queue.pop();
+            p.queue.prefetch();
         }
         if (r == nullptr) {
             r = take_global(p, run_queue<routine>::capacity / 2);
@@ -550,7 +516,7 @@ routine* runtime_core::found(processor& p, routine* r) noexcept {
         p.searching = false;
         if (searching.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
             idle_count.load(std::memory_order_seq_cst) != 0 &&
-            (inject_size.load(std::memory_order_seq_cst) != 0 || p.queue.size() != 0)) {
+            (global.size() != 0 || p.queue.size() != 0)) {
             wake_one();
         }
     }

@@ -11,7 +11,7 @@ namespace ringo::detail {
 
 group_state::group_state(context body, context tasks, cancel_func cancel_body,
                          cancel_func cancel_tasks) noexcept
-    : body_(std::move(body)), tasks_(std::move(tasks)), cancel_body_(std::move(cancel_body)),
+    : completion{&group_state::member_ended}, body_(std::move(body)), tasks_(std::move(tasks)), cancel_body_(std::move(cancel_body)),
       cancel_tasks_(std::move(cancel_tasks)) {}
 
 group_state::~group_state() {
@@ -32,9 +32,7 @@ void group_state::set_limit(std::size_t n) {
 }
 
 void group_state::add(routine* r, bool helper) {
-    routine_ext& e = ensure_ext(r);
-    e.group = this;
-    e.on_finish = &group_state::ended;
+    set_completion(r, *this);
     {
         const std::lock_guard guard(lock_);
         if (helper) {
@@ -69,11 +67,12 @@ void group_state::cancel() noexcept {
     cancel_tasks_();
 }
 
-void group_state::ended(routine* r, routine_ext* e, std::exception_ptr error) noexcept {
-    auto* const g = static_cast<group_state*>(e->group);
-    const bool helper = e->helper;
+void group_state::member_ended(completion* self, routine* r, std::exception_ptr error) noexcept {
+    auto* const g = static_cast<group_state*>(self);
+    routine_ext* const e = r->ext;
+    const bool helper = e != nullptr && e->helper;
     if (!helper) {
-        if (error == nullptr && e->check != nullptr) {
+        if (error == nullptr && e != nullptr && e->check != nullptr) {
             error = e->check(e);
         }
         if (error != nullptr && !is_canceled(error)) {

@@ -40,14 +40,14 @@ void wait_group::add(std::int64_t n) {
 
 void wait_group::start(detail::routine* r) {
     add(1);
-    detail::routine_ext& e = detail::ensure_ext(r);
-    e.group = this;
-    e.on_finish = [](detail::routine* ended, detail::routine_ext* ext, std::exception_ptr error) noexcept {
-        auto* const self = static_cast<wait_group*>(ext->group);
-        detail::end_member(ended, error);
-        self->done();
-    };
+    detail::set_completion(r, *this);
     detail::spawn_start(r);
+}
+
+void wait_group::member_ended(completion* self, detail::routine* r,
+                              std::exception_ptr error) noexcept {
+    detail::end_member(r, error);
+    static_cast<wait_group*>(self)->done();
 }
 
 namespace detail {

@@ -82,7 +82,9 @@ struct packed_name {
 
     explicit packed_name(std::string_view name) noexcept {
         const std::size_t n = std::min<std::size_t>(name.size(), 8);
-        std::memcpy(&low, name.data(), n);
+        if (n != 0) {
+            std::memcpy(&low, name.data(), n);
+        }
         low |= 0x2020202020202020;
         if (name.size() > 8) {
             std::memcpy(&high, name.data() + 8, name.size() - 8);
@@ -144,8 +146,9 @@ void unknown_command(const call& c) {
     text += "', with args beginning with: ";
     std::string words;
     for (std::size_t i = 1; i < c.count() && words.size() < 128; ++i) {
+        const std::size_t room = 128 - words.size();
         words += '\'';
-        words += c.arg(i).substr(0, 128 - words.size());
+        words += c.arg(i).substr(0, room);
         words += "' ";
     }
     c.out.error(text + words);

@@ -4,6 +4,10 @@
 #include "glob.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
+#include <string>
 
 namespace kv {
 namespace {
@@ -158,15 +162,13 @@ void cmd_keys(const call& c) {
 }
 
 void cmd_scan(const call& c) {
-    std::uint64_t cursor = 0;
-    const std::string_view text = c.arg(1);
-    bool valid = !text.empty() && text.size() <= 20;
-    for (const char d : text) {
-        std::uint64_t next = 0;
-        valid = valid && d >= '0' && d <= '9' && !__builtin_mul_overflow(cursor, 10U, &next) &&
-                !__builtin_add_overflow(next, static_cast<unsigned>(d - '0'), &cursor);
-    }
-    if (!valid) {
+    // As Redis reads it, with strtoul: signs, and no digits at all, are fine.
+    const std::string text(c.arg(1));
+    char* end = nullptr;
+    errno = 0;
+    std::uint64_t cursor = std::strtoull(text.c_str(), &end, 10);
+    if (end != text.c_str() + text.size() || errno == ERANGE ||
+        (!text.empty() && std::isspace(static_cast<unsigned char>(text[0])) != 0)) {
         c.out.error("ERR invalid cursor");
         return;
     }

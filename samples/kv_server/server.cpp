@@ -66,6 +66,11 @@ ringo::task<int> server::run() {
         co_return 1;
     }
     auto listener = co_await ringo::net::listen(listen_address(settings_));
+    // The same holds for the port.
+    for (int tries = 0; tries < 20 && listener.error() == std::errc::address_in_use; ++tries) {
+        co_await ringo::sleep(50ms);
+        listener = co_await ringo::net::listen(listen_address(settings_));
+    }
     if (!listener) {
         fmt::print(stderr, "kv_server: cannot listen on {}: {}\n", listen_address(settings_),
                    listener.error().message());
@@ -104,7 +109,16 @@ ringo::task<bool> server::open_log() {
         fmt::print(stderr, "kv_server: cannot open {}: {}\n", path, file.error().message());
         co_return false;
     }
-    if (::flock(file->native_handle(), LOCK_EX | LOCK_NB) != 0) {
+    // A server that was killed may have a write under way in the kernel, which keeps the file, and so
+    // this lock, until it is over: only then is the log complete. So the lock is worth a wait.
+    bool locked = false;
+    for (int tries = 0; tries < 60 && !locked; ++tries) {
+        if (tries != 0) {
+            co_await ringo::sleep(50ms);
+        }
+        locked = ::flock(file->native_handle(), LOCK_EX | LOCK_NB) == 0;
+    }
+    if (!locked) {
         fmt::print(stderr, "kv_server: {} is in use by another server\n", path);
         co_return false;
     }

@@ -121,8 +121,10 @@ public:
         std::size_t at = cursor % shard_count;
         std::uint64_t bucket = cursor / shard_count;
         std::size_t met = 0;
-        // Empty buckets count a little, so that a sparse table does not make one call long.
-        for (std::size_t visits = 0; met < count && visits < count * 10 + shard_count;) {
+        // Empty buckets count a little, so that a sparse table does not make one call long; but all
+        // the shards of a small store are done in one.
+        const std::size_t most = count * 10 + 8 * shard_count;
+        for (std::size_t visits = 0; met < count && visits < most;) {
             shard& s = shards_[at];
             const std::lock_guard guard(s.lock);
             do {
@@ -133,7 +135,7 @@ public:
                     }
                 });
                 ++visits;
-            } while (bucket != 0 && met < count && visits < count * 10 + shard_count);
+            } while (bucket != 0 && met < count && visits < most);
             if (bucket == 0 && ++at == shard_count) {
                 return 0;
             }

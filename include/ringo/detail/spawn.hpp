@@ -18,6 +18,12 @@ namespace ringo::detail {
 
 class runtime_core;
 
+/// Who is told that a task has ended, in place of a join_handle.
+struct completion {
+    /// Takes over the routine. Called on the task's worker, after its frame is gone.
+    void (*ended)(completion*, routine*, std::exception_ptr) noexcept;
+};
+
 /// Allocated only for tasks that have a result, own a callable, belong to a group, or run under a
 /// context that is registered.
 struct routine_ext {
@@ -31,11 +37,8 @@ struct routine_ext {
     await_link* slot = nullptr;    // for a task with a result
     void (*destroy_closure)(routine_ext*) noexcept = nullptr;
     void (*destroy_all)(routine_ext*) noexcept = nullptr;  // the rest; not the memory
-    /// For a member of a group, when it has ended: takes over the routine.
-    void (*on_finish)(routine*, routine_ext*, std::exception_ptr) noexcept = nullptr;
     /// The failure in a result, for a member of a group.
     std::exception_ptr (*check)(routine_ext*) = nullptr;
-    void* group = nullptr;
     context_member member;                   // the membership it was spawned with
     context_member* innermost = nullptr;     // the membership in force
 };
@@ -95,7 +98,9 @@ RINGO_API void spawn_start(routine* r) noexcept;
 RINGO_API void spawn_abandon(routine* r) noexcept;
 /// The block beside the routine; made when there is none. Before the routine is started only.
 RINGO_API routine_ext& ensure_ext(routine* r);
-/// For on_finish: ends the program on an error nobody will see, and frees the routine.
+/// Before the routine is started: `c` is told when it ends, and there is no join_handle.
+RINGO_API void set_completion(routine* r, completion& c) noexcept;
+/// For completions: ends the program on an error nobody will see, and frees the routine.
 RINGO_API void end_member(routine* r, const std::exception_ptr& error) noexcept;
 /// The callable is empty.
 [[noreturn]] RINGO_API void spawn_empty_callable() noexcept;

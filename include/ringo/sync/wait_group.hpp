@@ -20,9 +20,9 @@ class wait_group_awaiter;
 ///
 /// Add before the task that calls done() is started. May be used again once all waits have returned,
 /// and destroyed as soon as wait() has. **Thread safety**: all members from anywhere.
-class RINGO_API wait_group {
+class RINGO_API wait_group : detail::completion {
 public:
-    wait_group() noexcept = default;
+    wait_group() noexcept : completion{&wait_group::member_ended} {}
     wait_group(const wait_group&) = delete;
     wait_group& operator=(const wait_group&) = delete;
 
@@ -50,6 +50,8 @@ public:
 private:
     friend detail::wait_group_awaiter;
     void start(detail::routine* r);
+    static void member_ended(completion* self, detail::routine* r,
+                             std::exception_ptr error) noexcept;
 
     std::atomic<std::int64_t> count_{0};
     detail::spin_lock lock_;  // held for the step to zero, so that the waiter may destroy the group
