@@ -310,7 +310,8 @@ void bind_context(promise_base* child, routine* r) noexcept {
 
 context_state* current_context_state() noexcept {
     const machine* const m = this_machine();
-    return m != nullptr && m->cur != nullptr ? m->cur->ctx : background_state();
+    routine* const r = m != nullptr ? m->cur.load(std::memory_order_relaxed) : nullptr;
+    return r != nullptr ? r->ctx : background_state();
 }
 
 void throw_canceled(const routine* r) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns the monitor thread: the hand-off of blocked workers' processors, and signals of run().
 #include "../context/cancel_state.hpp"
+#include "dump.hpp"
 #include "root_context.hpp"
 #include "sched.hpp"
 
@@ -14,12 +15,10 @@
 namespace ringo {
 namespace detail {
 
-void dump_tasks(runtime_core& rt) noexcept;
-
 namespace {
 constexpr int idle_turns_before_sleep = 20;
 constexpr std::uint64_t spawns_of_a_burst = 5'000;  // within one turn, that is, 5 ms
-constexpr std::int64_t burst_ns = 100'000'000;
+constexpr std::int64_t burst_ns = 250'000'000;
 
 // Bits of runtime_core::signals.
 constexpr unsigned stop_requested = 1;
@@ -36,7 +35,7 @@ void runtime_core::monitor_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-monitor");
     const auto tick = static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));
     int idle_turns = 0;
-    while (!stopping.load(std::memory_order_acquire)) {
+    while (!stopping()) {
         // Asleep while nobody works: announced first, looked at afterwards, as a worker that wakes
         // clears `parked` first and looks at `monitor_asleep` afterwards.
         int timeout = tick;

@@ -115,7 +115,7 @@ routine* spawn_prepare(context_state* under) {
     routine* parent = nullptr;
     if (ts.m != nullptr) [[likely]] {
         rt = ts.m->rt;
-        parent = ts.m->cur;
+        parent = ts.m->cur.load(std::memory_order_relaxed);
     } else {
         rt = ts.outside;
     }
@@ -292,7 +292,7 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
         ext->destroy_closure(ext);
     }
     if (m != nullptr) {
-        m->cur = nullptr;
+        m->cur.store(nullptr, std::memory_order_release);
     }
     drop_context(r, this);
     std::exception_ptr error;
@@ -612,7 +612,7 @@ void runtime_core::end_io(processor& p) noexcept {
 }
 
 void runtime_core::stop() noexcept {
-    stopping.store(true, std::memory_order_seq_cst);
+    control.fetch_or(control_stop, std::memory_order_seq_cst);
     if (monitor.joinable()) {
         wake_monitor();
         monitor.join();
@@ -690,13 +690,13 @@ void runtime_core::teardown() noexcept {
                 collect_queued();
                 spin_pause(round);
             }
-            self.cur = r;
+            self.cur.store(r);
             destroy_chain(r);
             if (r->ext != nullptr && r->ext->closure_alive) {
                 r->ext->closure_alive = false;
                 r->ext->destroy_closure(r->ext);
             }
-            self.cur = nullptr;
+            self.cur.store(nullptr);
             drop_context(r, this);
             const std::uintptr_t w = r->join.load(std::memory_order_acquire);
             if ((w & join_word::detached) != 0) {

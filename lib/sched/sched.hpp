@@ -85,7 +85,7 @@ struct alignas(64) machine {
     std::atomic<std::uint32_t> in_rt{0};
     after_resume after = after_resume::nothing;
     std::uint8_t slices = 0;  // bounces left before the routine has to queue
-    routine* cur = nullptr;
+    std::atomic<routine*> cur{nullptr};  // written by the machine, read by dumps
     class runtime_core* rt = nullptr;
     std::uint64_t rng = 0;
     // While spare:
@@ -198,7 +198,19 @@ public:
     alignas(64) std::atomic<std::uint32_t> searching{0};
     alignas(64) std::atomic<std::uint32_t> idle_count{0};
     std::array<std::atomic<std::uint64_t>, 4> idle{};
-    std::atomic<bool> stopping{false};
+    // Asked in every turn of a worker's loop.
+    static constexpr std::uint8_t control_stop = 1;
+    static constexpr std::uint8_t control_pause = 2;
+    std::atomic<std::uint8_t> control{0};
+    bool stopping() const noexcept {
+        return (control.load(std::memory_order_seq_cst) & control_stop) != 0;
+    }
+    void pause_workers() noexcept;
+    void resume_workers() noexcept;
+    void wait_for_resume() noexcept;
+    std::mutex pause_mutex;
+    std::condition_variable pause_cv;
+    std::size_t paused = 0;
     std::atomic<std::uint32_t> ended_io{0};  // processors whose I/O has ended, at stop
 
     std::mutex handoff_mutex;

@@ -126,7 +126,7 @@ void schedule(routine* r) noexcept {
 // --- running one routine ------------------------------------------------------------------------
 
 void runtime_core::run_routine(machine& m, routine* r) noexcept {
-    m.cur = r;
+    m.cur.store(r, std::memory_order_release);
     m.slices = transfer_is_tail_call ? 0 : 8;
     for (;;) {
         m.after = after_resume::nothing;
@@ -140,7 +140,7 @@ void runtime_core::run_routine(machine& m, routine* r) noexcept {
         // Runs destructors of the user's objects: still as user code.
         finish(&m, r);
     }
-    m.cur = nullptr;
+    m.cur.store(nullptr, std::memory_order_release);
 }
 
 std::coroutine_handle<> out_of_ticks(routine* r, promise_base* next) noexcept {
@@ -391,7 +391,7 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
 bool runtime_core::anything_to_do(const processor& p) const noexcept {
     if (global.size() != 0 ||
         p.cancels.load(std::memory_order_seq_cst) != nullptr ||
-        stopping.load(std::memory_order_seq_cst)) {
+        control.load(std::memory_order_seq_cst) != 0) {
         return true;
     }
     return std::any_of(procs.begin(), procs.end(),
@@ -434,8 +434,11 @@ void runtime_core::park(processor& p) noexcept {
 
 routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
     for (;;) {
-        if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
-            return nullptr;
+        if (control.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            if (stopping()) {
+                return nullptr;
+            }
+            wait_for_resume();
         }
         const std::uint32_t turn = ++p.loop;
         if (turn % look_at_io_every == 0) {
@@ -501,7 +504,7 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                         __builtin_ia32_pause();
                     }
                 } while (!p.io->has_completions() && p.timers->earliest() > now_ns() &&
-                         now_ns() < until && !stopping.load(std::memory_order_relaxed));
+                         now_ns() < until && control.load(std::memory_order_relaxed) == 0);
                 if (p.io->has_completions()) {
                     continue;
                 }

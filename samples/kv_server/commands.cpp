@@ -221,7 +221,8 @@ std::optional<std::int64_t> integer_arg(const call& c, std::size_t i, std::strin
 std::optional<std::int64_t> expiry_time(const call& c, std::int64_t n, bool seconds, bool absolute,
                                         bool positive, std::string_view command) {
     constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-    const std::int64_t base = absolute ? 0 : wall_clock_ms();
+    // The clock that tells what has expired: "in 0 ms" is now, not later.
+    const std::int64_t base = absolute ? 0 : c.client.now;
     const std::int64_t factor = seconds ? 1000 : 1;
     if ((positive && n <= 0) || n > most / factor || n < -(most / factor) ||
         n * factor > most - base) {

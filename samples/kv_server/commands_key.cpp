@@ -76,7 +76,9 @@ void expiry(const call& c, bool seconds, bool absolute) {
     } else {
         const std::int64_t ms =
             absolute ? e->expires_at : std::max<std::int64_t>(e->expires_at - a.now(), 0);
-        c.out.integer(seconds ? (ms + 500) / 1000 : ms);
+        // Unsigned: the latest instants come close to overflow.
+        c.out.integer(
+            seconds ? static_cast<std::int64_t>((static_cast<std::uint64_t>(ms) + 500) / 1000) : ms);
     }
 }
 

@@ -29,13 +29,17 @@ struct set_options {
 bool read_options(const call& c, std::size_t from, bool getex, set_options& o) {
     for (std::size_t i = from; i < c.count(); ++i) {
         const std::string_view word = c.arg(i);
-        const bool timed = o.time_arg != 0 || o.keep_ttl || o.persist;
+        // The same kind of time may come twice, the last one counts; two kinds may not.
         const auto time = [&](bool seconds, bool absolute) {
+            if (o.keep_ttl || o.persist || i + 1 == c.count() ||
+                (o.time_arg != 0 && (o.seconds != seconds || o.absolute != absolute))) {
+                return false;
+            }
             o.time_arg = ++i;
             o.seconds = seconds;
             o.absolute = absolute;
+            return true;
         };
-        const bool more = i + 1 < c.count();
         if (!getex && is_word(word, "nx") && !o.only_old) {
             o.only_new = true;
         } else if (!getex && is_word(word, "xx") && !o.only_new) {
@@ -46,15 +50,10 @@ bool read_options(const call& c, std::size_t from, bool getex, set_options& o) {
             o.keep_ttl = true;
         } else if (getex && is_word(word, "persist") && o.time_arg == 0) {
             o.persist = true;
-        } else if (is_word(word, "ex") && !timed && more) {
-            time(true, false);
-        } else if (is_word(word, "px") && !timed && more) {
-            time(false, false);
-        } else if (is_word(word, "exat") && !timed && more) {
-            time(true, true);
-        } else if (is_word(word, "pxat") && !timed && more) {
-            time(false, true);
-        } else {
+        } else if (!(is_word(word, "ex") && time(true, false)) &&
+                   !(is_word(word, "px") && time(false, false)) &&
+                   !(is_word(word, "exat") && time(true, true)) &&
+                   !(is_word(word, "pxat") && time(false, true))) {
             c.out.error(syntax_error);
             return false;
         }

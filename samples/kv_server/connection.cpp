@@ -72,7 +72,6 @@ ringo::task<> connection::serve() {
             co_return;
         }
         input_.commit(*n);
-        now = wall_clock_ms();
         bool flush_first = false;
         while (answer(flush_first)) {
             const bool sent = co_await flush();
@@ -102,6 +101,7 @@ ringo::task<> connection::serve() {
 // Runs complete commands from the input. True: the replies must be sent before it can go on;
 // `flush_first` keeps the reason between the calls.
 bool connection::answer(bool& flush_first) {
+    now = wall_clock_ms();
     std::uint64_t done = 0;
     bool more = false;
     while (!closing) {
