@@ -1,0 +1,3 @@
+// expect: a channel carries values
+#include <ringo/ringo.hpp>
+ringo::channel<int&> c;

@@ -1,0 +1,3 @@
+// expect: close
+#include <ringo/ringo.hpp>
+void g(ringo::receiver<int> r) { r.close(); }

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Looks at #include lines: no layer may know one above it. usage: layers.py SOURCE_ROOT"""
+import pathlib
+import re
+import sys
+
+root = pathlib.Path(sys.argv[1])
+bad = []
+
+
+def includes(path):
+    for n, line in enumerate(path.read_text().splitlines(), 1):
+        m = re.match(r'\s*#\s*include\s*[<"]([^>"]+)', line)
+        if m:
+            yield n, m.group(1)
+
+
+for path in sorted(root.glob("include/ringo/**/*.hpp")) + sorted(root.glob("lib/**/*.?pp")):
+    rel = path.relative_to(root).as_posix()
+    for n, inc in includes(path):
+        if "liburing" in inc and not rel.startswith("lib/uring/"):
+            bad.append(f"{rel}:{n}: <{inc}> is for lib/uring only")
+        if inc.startswith("fmt/") and rel.startswith("include/") and rel != "include/ringo/format.hpp":
+            bad.append(f"{rel}:{n}: <{inc}> is for lib only")
+        low = re.match(r"(include/ringo/(detail/)?(channel|context|task|go|scope|when_all|time)|include/ringo/sync/|"
+                       r"lib/(channel|context|sync|coro|scope)/)", rel)
+        if low and re.match(r"(ringo/(net|fs|os|tls)/|\.\./(uring|epoll|net|fs)/)", inc):
+            bad.append(f"{rel}:{n}: <{inc}> is a layer above")
+        if rel.startswith(("lib/uring/", "lib/epoll/")) and re.match(r"(\.\./(net|fs|channel|sync)/|ringo/net/)", inc):
+            bad.append(f"{rel}:{n}: <{inc}>: a driver knows operations only")
+print("\n".join(bad) or "layers: fine")
+sys.exit(1 if bad else 0)
