@@ -28,8 +28,9 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> h) {
+        frame_ = &h.promise();  // co_await of a timeout has not attached it
         return suspend();
     }
     time_point await_resume();

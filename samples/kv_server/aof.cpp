@@ -104,11 +104,8 @@ ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host
 }
 
 append_log::append_log(ringo::fs::file file, std::uint64_t size, fsync_policy policy)
-    : file_(std::move(file)),
-      policy_(policy),
-      slack_(policy == fsync_policy::always ? 0 : everysec_backlog),
-      done_(size),
-      end_(size),
+    : file_(std::move(file)), policy_(policy),
+      slack_(policy == fsync_policy::always ? 0 : everysec_backlog), done_(size), end_(size),
       in_flight_(size) {}
 
 std::uint64_t append_log::record(std::span<const std::string_view> command) {
@@ -117,7 +114,12 @@ std::uint64_t append_log::record(std::span<const std::string_view> command) {
     {
         const std::lock_guard guard(lock_);
         const std::size_t before = buffer_.size();
-        encode_command(buffer_, command);
+        try {
+            encode_command(buffer_, command);
+        } catch (...) {
+            buffer_.resize(before);  // no half command for want of memory
+            throw;
+        }
         position = end_ += buffer_.size() - before;
         wake = std::exchange(idle_, false);
     }
@@ -157,8 +159,8 @@ ringo::task<> append_log::run() {
     if (policy_ == fsync_policy::everysec) {
         syncer = ringo::go(sync_every_second(until));
     }
-    std::string bytes;              // being written; kept until that succeeds
-    std::uint64_t at = done_;       // where they belong
+    std::string bytes;         // being written; kept until that succeeds
+    std::uint64_t at = done_;  // where they belong
     for (;;) {
         // Whoever is ready to run adds to the batch first.
         co_await ringo::yield();

@@ -25,9 +25,9 @@ enum class fsync_policy : std::uint8_t {
 /// What a replay did.
 struct replay_outcome {
     std::uint64_t commands = 0;
-    std::uint64_t size = 0;       ///< bytes of whole commands
-    std::uint64_t cut_off = 0;    ///< bytes of an unfinished command at the end, which were removed
-    std::string error;            ///< not empty: the log cannot be used
+    std::uint64_t size = 0;     ///< bytes of whole commands
+    std::uint64_t cut_off = 0;  ///< bytes of an unfinished command at the end, which were removed
+    std::string error;          ///< not empty: the log cannot be used
 };
 
 /// Runs the commands of a log against a store; cuts off an unfinished one at the end.
@@ -36,9 +36,9 @@ ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host
 /// The log while the server runs.
 ///
 /// Changes are encoded into a buffer, under a short lock, by whoever makes them. One task swaps the
-/// buffer for an empty one, writes it, has the device catch up, and releases all who wait for a change
-/// in it; meanwhile the next batch collects. So the number of device flushes does not depend on the
-/// number of clients.
+/// buffer for an empty one, writes it, has the device catch up, and releases all who wait for a
+/// change in it; meanwhile the next batch collects. So the number of device flushes does not depend
+/// on the number of clients.
 /// **Thread safety**: any, but for run, which is called once.
 class append_log final : public journal {
 public:
@@ -50,8 +50,8 @@ public:
     bool settled(std::uint64_t position) const noexcept {
         return position <= done_.load(std::memory_order_acquire) + slack_;
     }
-    /// Waits until the change at `position` is as safe as the policy demands. @return an error if the
-    /// attempt to write it failed; it may be written later all the same
+    /// Waits until the change at `position` is as safe as the policy demands. @return an error if
+    /// the attempt to write it failed; it may be written later all the same
     ringo::task<std::error_code> wait(std::uint64_t position);
 
     bool works() const noexcept { return !failing_.load(std::memory_order_relaxed); }
@@ -78,7 +78,7 @@ private:
     const ringo::fs::file file_;
     const fsync_policy policy_;
     const std::uint64_t slack_;
-    std::atomic<std::uint64_t> done_;      // written, and synced if `always`
+    std::atomic<std::uint64_t> done_;  // written, and synced if `always`
     std::atomic<bool> failing_{false};
     std::atomic<std::uint64_t> unsynced_{0};  // written since the last sync that succeeded
     ringo::channel<void> wake_{1};

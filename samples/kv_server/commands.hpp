@@ -113,9 +113,9 @@ struct call {
 struct command {
     enum flag : unsigned {
         none = 0,
-        write = 1,      ///< refused while the log does not work
-        subscriber = 2, ///< allowed to a client with subscriptions
-        ordered = 4,    ///< what came before must have been sent: it sends by itself
+        write = 1,       ///< refused while the log does not work
+        subscriber = 2,  ///< allowed to a client with subscriptions
+        ordered = 4,     ///< what came before must have been sent: it sends by itself
         readonly = 8,
     };
 

@@ -77,8 +77,9 @@ void expiry(const call& c, bool seconds, bool absolute) {
         const std::int64_t ms =
             absolute ? e->expires_at : std::max<std::int64_t>(e->expires_at - a.now(), 0);
         // Unsigned: the latest instants come close to overflow.
-        c.out.integer(
-            seconds ? static_cast<std::int64_t>((static_cast<std::uint64_t>(ms) + 500) / 1000) : ms);
+        c.out.integer(seconds
+                          ? static_cast<std::int64_t>((static_cast<std::uint64_t>(ms) + 500) / 1000)
+                          : ms);
     }
 }
 
@@ -216,7 +217,8 @@ void cmd_scan(const call& c) {
 void cmd_dbsize(const call& c) { c.out.integer(static_cast<std::int64_t>(c.data.size())); }
 
 void cmd_flushall(const call& c) {
-    if (c.count() > 2 || (c.count() == 2 && !is_word(c.arg(1), "sync") && !is_word(c.arg(1), "async"))) {
+    if (c.count() > 2 ||
+        (c.count() == 2 && !is_word(c.arg(1), "sync") && !is_word(c.arg(1), "async"))) {
         c.out.error(syntax_error);
         return;
     }

@@ -143,8 +143,8 @@ void cmd_info(const call& c) {
     }
     std::string text;
     c.server.info(text, sections);
-    const bool wanted = sections.empty() || std::find(sections.begin(), sections.end(),
-                                                      "keyspace") != sections.end();
+    const bool wanted = sections.empty() ||
+                        std::find(sections.begin(), sections.end(), "keyspace") != sections.end();
     if (wanted) {
         text += text.empty() ? "# Keyspace\r\n" : "\r\n# Keyspace\r\n";
         if (const std::size_t n = c.data.size(); n != 0) {

@@ -359,8 +359,8 @@ void cmd_getrange(const call& c) {
     if (empty || from > to) {
         c.out.bulk({});
     } else {
-        c.out.bulk(value.substr(static_cast<std::size_t>(from),
-                                static_cast<std::size_t>(to - from + 1)));
+        c.out.bulk(
+            value.substr(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from + 1)));
     }
 }
 

@@ -27,9 +27,7 @@ constexpr std::size_t flush_at = std::size_t{64} << 10;
 }  // namespace
 
 connection::connection(server& s, ringo::net::tcp_stream stream)
-    : server_(s),
-      stream_(std::move(stream)),
-      address_(stream_.remote_address().to_string()),
+    : server_(s), stream_(std::move(stream)), address_(stream_.remote_address().to_string()),
       durable_always_(s.log() != nullptr && s.log()->policy() == fsync_policy::always) {
     id = s.next_id();
     s.enter(this);
@@ -53,10 +51,8 @@ ringo::task<> connection::run() {
     if (mail_ != nullptr) {
         // What has been promised is still sent, if the client takes it.
         mail_->close();
-        if (!closing) {
-            stream_.close();
-        } else if (!stream_.set_write_deadline(std::chrono::steady_clock::now() + 2s)) {
-            stream_.close();
+        if (!closing || !stream_.set_write_deadline(std::chrono::steady_clock::now() + 2s)) {
+            hang_up();
         }
         co_await ringo::with_context(ringo::without_cancel(ringo::current_context()), feeder_);
     }
@@ -195,8 +191,8 @@ void connection::push(std::string_view bytes) {
     }
 }
 
-// Wakes the loop, which then sees the end of the stream. Leaves the descriptor open, so that any task
-// may call this while the connection lives.
+// Wakes the loop, which then sees the end of the stream. Leaves the descriptor open, so that any
+// task may call this while the connection lives.
 void connection::hang_up() const noexcept { ::shutdown(stream_.native_handle(), SHUT_RDWR); }
 
 void connection::subscribe(arguments wanted, bool patterns) {

@@ -59,7 +59,8 @@ bool match_one(std::string_view pattern, std::size_t& p, char c, bool ignore_cas
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) noexcept {
     std::size_t p = 0;
     std::size_t t = 0;
-    // Where to go on if what follows the last '*' does not fit: it then swallows one more character.
+    // Where to go on if what follows the last '*' does not fit: it then swallows one more
+    // character.
     std::size_t star = std::string_view::npos;
     std::size_t resume = 0;
     while (t < text.size()) {

@@ -5,7 +5,8 @@
 
 namespace kv {
 
-/// Redis' patterns: `*`, `?`, `[a-z]`, `[^…]`, `\x`. A class without `]` reaches to the pattern's end.
+/// Redis' patterns: `*`, `?`, `[a-z]`, `[^…]`, `\x`. A class without `]` reaches to the pattern's
+/// end.
 ///
 /// Runs in O(pattern × text) whatever the pattern; only the last `*` is ever tried again.
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case = false) noexcept;

@@ -10,7 +10,8 @@
 
 namespace kv {
 
-/// Contiguous; grows by doubling as bytes arrive, never ahead of them; gives memory back when empty.
+/// Contiguous; grows by doubling as bytes arrive, never ahead of them; gives memory back when
+/// empty.
 class input_buffer {
 public:
     input_buffer() { resize(usual); }

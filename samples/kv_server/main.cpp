@@ -8,9 +8,28 @@
 
 #include <fmt/core.h>
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
+
+namespace {
+
+// Room for as many sockets as clients are allowed, if the system permits. Where it does not,
+// clients wait in the listener's queue.
+void raise_descriptor_limit(std::size_t clients) {
+    rlimit limit{};
+    const rlim_t wanted = clients + 64;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = std::min(wanted, limit.rlim_max);
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     int exit_code = 0;
@@ -20,6 +39,7 @@ int main(int argc, char** argv) {
     }
     // A log that outgrows a limit is an error of the write, not the end.
     std::signal(SIGXFSZ, SIG_IGN);
+    raise_descriptor_limit(settings->max_clients);
     try {
         ringo::options options;
         options.workers = settings->workers;

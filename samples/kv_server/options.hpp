@@ -15,7 +15,7 @@ struct settings {
     std::string bind = "127.0.0.1";
     unsigned workers = 0;  ///< 0: as many as the machine allows
     std::size_t max_clients = 10000;
-    std::string aof;       ///< empty: nothing is logged
+    std::string aof;  ///< empty: nothing is logged
     fsync_policy fsync = fsync_policy::everysec;
 };
 

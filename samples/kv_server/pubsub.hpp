@@ -15,8 +15,9 @@ namespace kv {
 
 /// What is on its way to one subscriber: a channel to the task that writes it to the connection.
 ///
-/// The channel holds one chunk of bytes; what comes while that waits is collected behind it, so that a
-/// busy subscriber gets few large writes, and memory is counted in bytes rather than in messages.
+/// The channel holds one chunk of bytes; what comes while that waits is collected behind it, so
+/// that a busy subscriber gets few large writes, and memory is counted in bytes rather than in
+/// messages.
 /// **Thread safety**: push and close from anywhere; next by one task.
 class mailbox {
 public:
@@ -33,9 +34,9 @@ public:
 private:
     std::mutex lock_;  // never held across a suspension
     ringo::channel<std::string> chunk_{1};
-    std::string behind_;      // comes after what is in chunk_
-    std::size_t backlog_ = 0; // bytes in both, and those being written
-    std::size_t taken_ = 0;   // of these, being written
+    std::string behind_;       // comes after what is in chunk_
+    std::size_t backlog_ = 0;  // bytes in both, and those being written
+    std::size_t taken_ = 0;    // of these, being written
     bool closed_ = false;
 };
 

@@ -29,9 +29,9 @@ enum class parse_status : std::uint8_t {
 
 /// Turns bytes into commands, without copying them: arguments are views into the caller's buffer.
 ///
-/// The caller keeps the bytes of an unfinished command in front of its buffer and calls next() again
-/// when there are more; the parser goes on where it stopped, so that a command of n bytes costs O(n)
-/// however it is cut. The buffer may move between the calls.
+/// The caller keeps the bytes of an unfinished command in front of its buffer and calls next()
+/// again when there are more; the parser goes on where it stopped, so that a command of n bytes
+/// costs O(n) however it is cut. The buffer may move between the calls.
 class parser {
 public:
     struct step {
@@ -57,11 +57,11 @@ private:
 
     enum class state : std::uint8_t { start, items };
     state state_ = state::start;
-    std::int64_t left_ = 0;         // items still to come
-    std::int64_t bulk_ = -1;        // size of the item being read, -1: its header is not complete
-    std::size_t pos_ = 0;           // parsed so far
+    std::int64_t left_ = 0;   // items still to come
+    std::int64_t bulk_ = -1;  // size of the item being read, -1: its header is not complete
+    std::size_t pos_ = 0;     // parsed so far
     std::size_t wanted_ = 0;
-    const char* base_ = nullptr;    // where args_ point into
+    const char* base_ = nullptr;  // where args_ point into
     std::vector<std::string_view> args_;
     std::deque<std::string> unquoted_;  // words of an inline command
     std::string error_;

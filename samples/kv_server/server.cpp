@@ -25,7 +25,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto drain_time = 5s;   // for answers that are on their way
+constexpr auto drain_time = 5s;      // for answers that are on their way
 constexpr auto drain_reads = 200ms;  // for requests that are
 
 std::size_t resident_bytes() {
@@ -83,8 +83,8 @@ ringo::task<int> server::run() {
     // The log outlives the clients: it is stopped by stop(), not by the signal.
     ringo::join_handle<> writer;
     if (log_ != nullptr) {
-        writer = ringo::go(ringo::with_context(
-            ringo::without_cancel(ringo::current_context()), log_->run()));
+        writer = ringo::go(
+            ringo::with_context(ringo::without_cancel(ringo::current_context()), log_->run()));
     }
     try {
         co_await serve_clients();
@@ -109,8 +109,8 @@ ringo::task<bool> server::open_log() {
         fmt::print(stderr, "kv_server: cannot open {}: {}\n", path, file.error().message());
         co_return false;
     }
-    // A server that was killed may have a write under way in the kernel, which keeps the file, and so
-    // this lock, until it is over: only then is the log complete. So the lock is worth a wait.
+    // A server that was killed may have a write under way in the kernel, which keeps the file, and
+    // so this lock, until it is over: only then is the log complete. So the lock is worth a wait.
     bool locked = false;
     for (int tries = 0; tries < 60 && !locked; ++tries) {
         if (tries != 0) {
@@ -158,7 +158,8 @@ ringo::task<> server::serve_clients() {
 ringo::task<> server::accept_clients(ringo::group& g) {
     auto [background, stop_background] =
         ringo::with_cancel(ringo::without_cancel(ringo::current_context()));
-    g.go([this](ringo::context ctx) { return ringo::with_context(ctx, expire_keys()); }, background);
+    g.go([this](ringo::context ctx) { return ringo::with_context(ctx, expire_keys()); },
+         background);
     for (;;) {
         auto client = co_await listener_.accept();
         if (!client) {
@@ -251,8 +252,8 @@ std::string server::log_error() {
 
 void server::info(std::string& out, std::span<const std::string> sections) {
     const auto section = [&](std::string_view title, std::string_view key) {
-        const bool wanted = sections.empty() ||
-                            std::find(sections.begin(), sections.end(), key) != sections.end();
+        const bool wanted =
+            sections.empty() || std::find(sections.begin(), sections.end(), key) != sections.end();
         if (wanted) {
             out += fmt::format("{}# {}\r\n", out.empty() ? "" : "\r\n", title);
         }

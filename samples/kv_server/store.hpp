@@ -17,10 +17,10 @@ namespace kv {
 
 /// Where changes are written down. Called while the shards they touch are locked.
 ///
-/// The order of the log: two changes of one key both happen under the lock of its shard, and each is
-/// recorded before that lock is released; so the log has them in the order in which they happened.
-/// Changes of different keys may be recorded in either order, which nobody can tell from the outcome
-/// of a replay; a command over several keys holds all their shards and is one record.
+/// The order of the log: two changes of one key both happen under the lock of its shard, and each
+/// is recorded before that lock is released; so the log has them in the order in which they
+/// happened. Changes of different keys may be recorded in either order, which nobody can tell from
+/// the outcome of a replay; a command over several keys holds all their shards and is one record.
 class journal {
 public:
     /// @return the position to wait for if the change must be durable; never 0

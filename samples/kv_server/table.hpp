@@ -66,8 +66,8 @@ public:
     /// and ends a tour. `f` may erase the entry it is given.
     ///
     /// The cursor counts with its bits reversed, high bits first. A bucket that is split or merged
-    /// by a resize during the tour then has all its parts either before or after the cursor, so that
-    /// an entry that is there all the time is met at least once (as Redis' dictScan does it).
+    /// by a resize during the tour then has all its parts either before or after the cursor, so
+    /// that an entry that is there all the time is met at least once (as Redis' dictScan does it).
     template <class F>
     std::uint64_t scan(std::uint64_t cursor, F&& f) {
         const std::uint64_t m = mask();

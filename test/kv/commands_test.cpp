@@ -137,8 +137,7 @@ TEST_CASE_FIXTURE(fixture, "counters") {
     CHECK(run({"set", "f", "5.0e3"}) == "+OK\r\n");
     CHECK(run({"incrbyfloat", "f", "2.0e2"}) == "$4\r\n5200\r\n");
     CHECK(run({"incrbyfloat", "f", "x"}) == "-ERR value is not a valid float\r\n");
-    CHECK(run({"incrbyfloat", "f", "inf"}) ==
-          "-ERR increment would produce NaN or Infinity\r\n");
+    CHECK(run({"incrbyfloat", "f", "inf"}) == "-ERR increment would produce NaN or Infinity\r\n");
 }
 
 TEST_CASE_FIXTURE(fixture, "ranges and several keys") {
@@ -191,10 +190,10 @@ TEST_CASE_FIXTURE(fixture, "the log has absolute times and outcomes, not wishes"
     run({"mset", "x", "1", "y", "2"});
     run({"getset", "x", "9"});
     run({"flushdb", "async"});
-    CHECK(log.lines == std::vector<std::string>{
-                           "SET a 1", "SET a 2 PXAT 99999999999999", "SET a 3 PXAT 99999999999999",
-                           "INCRBY n 1", "SET n 1.5", "DEL n nix", "DEL a", "mset x 1 y 2",
-                           "SET x 9", "FLUSHALL"});
+    CHECK(log.lines == std::vector<std::string>{"SET a 1", "SET a 2 PXAT 99999999999999",
+                                                "SET a 3 PXAT 99999999999999", "INCRBY n 1",
+                                                "SET n 1.5", "DEL n nix", "DEL a", "mset x 1 y 2",
+                                                "SET x 9", "FLUSHALL"});
 }
 
 TEST_CASE_FIXTURE(fixture, "a log that does not work makes writes fail and reads go on") {
@@ -241,8 +240,7 @@ TEST_CASE_FIXTURE(fixture, "a reply has a limit") {
     std::vector<std::string_view> args(100, "big");
     args[0] = "mget";
     client.out.clear();
-    CHECK_THROWS_AS(
-        kv::execute(kv::find_command("mget"), {data, server, client, args, client.out}),
-        kv::reply_too_big);
+    CHECK_THROWS_AS(kv::execute(kv::find_command("mget"), {data, server, client, args, client.out}),
+                    kv::reply_too_big);
     CHECK(run({"strlen", "big"}) == ":16777216\r\n");  // and leaves no lock behind
 }

@@ -116,8 +116,7 @@ TEST_CASE("a long command fed byte by byte is not parsed again and again") {
     kv::parser p;
     // Quadratic work would need minutes.
     for (std::size_t n = 1; n < text.size(); ++n) {
-        REQUIRE(p.next(std::string_view(text).substr(0, n)).status ==
-                kv::parse_status::incomplete);
+        REQUIRE(p.next(std::string_view(text).substr(0, n)).status == kv::parse_status::incomplete);
     }
     const auto s = p.next(text);
     CHECK(s.status == kv::parse_status::complete);
@@ -127,9 +126,9 @@ TEST_CASE("a long command fed byte by byte is not parsed again and again") {
 
 TEST_CASE("integers have exactly one spelling") {
     std::int64_t n = 7;
-    for (const auto* const bad : {"", "-", "+1", " 1", "1 ", "01", "-0", "-01", "1.0", "0x1", "abc",
-                                  "9223372036854775808", "-9223372036854775809",
-                                  "100000000000000000000"}) {
+    for (const auto* const bad :
+         {"", "-", "+1", " 1", "1 ", "01", "-0", "-01", "1.0", "0x1", "abc", "9223372036854775808",
+          "-9223372036854775809", "100000000000000000000"}) {
         CAPTURE(bad);
         CHECK_FALSE(kv::parse_integer(bad, n));
     }
@@ -153,9 +152,10 @@ TEST_CASE("replies have the forms of RESP2") {
     r.null();
     r.null_array();
     r.array(10);
-    CHECK(r.view() ==
-          "+OK\r\n+PONG\r\n-ERR bad  thing\r\n:-12\r\n:3\r\n$0\r\n\r\n$4\r\na\r\nb\r\n$-1\r\n*-1\r\n"
-          "*10\r\n");
+    CHECK(
+        r.view() ==
+        "+OK\r\n+PONG\r\n-ERR bad  thing\r\n:-12\r\n:3\r\n$0\r\n\r\n$4\r\na\r\nb\r\n$-1\r\n*-1\r\n"
+        "*10\r\n");
     r.clear();
     CHECK(r.empty());
 }
@@ -176,7 +176,8 @@ TEST_CASE("the input buffer keeps bytes across growth and compaction") {
     for (int round = 0; round < 2000; ++round) {
         const auto room = b.room();
         REQUIRE(!room.empty());
-        const std::size_t n = std::min<std::size_t>(room.size(), 97 + static_cast<std::size_t>(round) % 50);
+        const std::size_t n =
+            std::min<std::size_t>(room.size(), 97 + static_cast<std::size_t>(round) % 50);
         for (std::size_t i = 0; i < n; ++i) {
             room[i] = static_cast<char>(written++ % 251);
             expected.push_back(room[i]);
