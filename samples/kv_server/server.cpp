@@ -25,8 +25,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto drain_time = 5s;      // for answers that are on their way
-constexpr auto drain_reads = 200ms;  // for requests that are
+constexpr auto drain_time = 5s;       // for answers that are on their way
+constexpr auto drain_accepts = 50ms;  // for connections that are
+constexpr auto drain_reads = 200ms;   // for requests that are
 
 std::size_t resident_bytes() {
     std::ifstream statm("/proc/self/statm");
@@ -165,19 +166,32 @@ ringo::task<> server::accept_clients(ringo::group& g) {
         if (!client) {
             break;
         }
-        accepted_.fetch_add(1, std::memory_order_relaxed);
-        if (open_.load() >= settings_.max_clients) {
-            refused_.fetch_add(1, std::memory_order_relaxed);
-            g.go([this](ringo::net::tcp_stream s) { return refuse(std::move(s)); },
-                 std::move(*client));
-            continue;
+        admit(g, std::move(*client));
+    }
+    // Those who are connected as far as they know, and may have sent something.
+    const ringo::context detached = ringo::without_cancel(ringo::current_context());
+    auto [last_call, end_last_call] = ringo::with_timeout(detached, drain_accepts);
+    for (;;) {
+        auto client = co_await ringo::with_context(last_call, listener_.accept());
+        if (!client) {
+            break;
         }
-        open_.fetch_add(1);
-        g.go([this](ringo::net::tcp_stream s) { return serve(std::move(s)); }, std::move(*client));
+        admit(g, std::move(*client));
     }
     listener_.close();
     stop_background();
     drain();
+}
+
+void server::admit(ringo::group& g, ringo::net::tcp_stream client) {
+    accepted_.fetch_add(1, std::memory_order_relaxed);
+    if (open_.load() >= settings_.max_clients) {
+        refused_.fetch_add(1, std::memory_order_relaxed);
+        g.go([this](ringo::net::tcp_stream s) { return refuse(std::move(s)); }, std::move(client));
+        return;
+    }
+    open_.fetch_add(1);
+    g.go([this](ringo::net::tcp_stream s) { return serve(std::move(s)); }, std::move(client));
 }
 
 ringo::task<> server::serve(ringo::net::tcp_stream stream) {

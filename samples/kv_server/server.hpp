@@ -63,6 +63,7 @@ private:
     ringo::task<bool> open_log();
     ringo::task<> serve_clients();
     ringo::task<> accept_clients(ringo::group& g);
+    void admit(ringo::group& g, ringo::net::tcp_stream client);
     ringo::task<> serve(ringo::net::tcp_stream stream);
     ringo::task<> refuse(ringo::net::tcp_stream stream);
     ringo::task<> expire_keys();

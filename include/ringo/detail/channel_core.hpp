@@ -316,12 +316,15 @@ private:
     void finish_wait() {
         routine* const r = frame_->self();
         const wait_phase p = r->phase();
-        r->end_wait();
-        node_.owner = nullptr;
         if (p == wait_phase::canceled) [[unlikely]] {
+            // Out of the queue first: until then, peers look at the node and at its owner.
             if (core_ != nullptr) {
                 channel_base::forget(*core_, core_->receivers, node_);
             }
+        }
+        r->end_wait();
+        node_.owner = nullptr;
+        if (p == wait_phase::canceled) [[unlikely]] {
             throw_canceled(r);
         }
     }
@@ -396,12 +399,13 @@ public:
             routine* const r = frame_->self();
             const wait_phase p = r->phase();
             closed_ = p == wait_phase::claimed && node_.kind == channel_base::node_closed;
+            if (p == wait_phase::canceled && core_ != nullptr) [[unlikely]] {
+                // Out of the queue first: until then, peers look at the node and at its owner.
+                channel_base::forget(*core_, core_->senders, node_);
+            }
             r->end_wait();
             node_.owner = nullptr;
             if (p == wait_phase::canceled) [[unlikely]] {
-                if (core_ != nullptr) {
-                    channel_base::forget(*core_, core_->senders, node_);
-                }
                 throw_canceled(r);
             }
         }
