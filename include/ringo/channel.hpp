@@ -54,12 +54,13 @@ private:
     bool closed_;
 };
 
-/// A typed conduit between tasks, with Go's semantics. A shared handle: copies are the same channel.
+/// A typed conduit between tasks, with Go's semantics. A shared handle: copies are the same
+/// channel.
 ///
 /// Unbuffered, a send and a receive meet: the sender goes on once a receiver has the value. With a
 /// capacity, that many values wait inside. Values arrive in the order they were sent, waiters are
-/// served in the order they came, and nobody barges past them. The channel lives as long as a handle
-/// or a waiter does; tasks that wait in a channel nobody else holds wait for ever.
+/// served in the order they came, and nobody barges past them. The channel lives as long as a
+/// handle or a waiter does; tasks that wait in a channel nobody else holds wait for ever.
 ///
 /// `T` may be move-only, over-aligned, large, or throw when moved (the last three are kept on the
 /// heap). channel<void> carries bare signals.
@@ -102,7 +103,8 @@ public:
     /// @throws channel_closed when the channel is closed, also while it waits
     template <class U = T>
         requires(!std::is_void_v<T> && std::is_same_v<U, T>)
-    [[nodiscard("send does nothing until it is awaited")]] auto send(std::type_identity_t<U> v) const {
+    [[nodiscard("send does nothing until it is awaited")]] auto
+    send(std::type_identity_t<U> v) const {
         return detail::send_awaiter<T>(core_, std::move(v));
     }
     /// Sends a signal; see above.
@@ -116,7 +118,8 @@ public:
     ///
     /// **Resumes** on a worker, never inside the sender.
     /// **Cancellation** is prompt: throws ringo::canceled.
-    /// **Cancel safety**: when it loses a select, or is cancelled, the value is still in the channel.
+    /// **Cancel safety**: when it loses a select, or is cancelled, the value is still in the
+    /// channel.
     /// @return the value, or nullopt once the channel is closed and drained; for channel<void>,
     /// false then
     [[nodiscard("recv does nothing until it is awaited")]] auto recv() const {
@@ -160,7 +163,8 @@ public:
     void blocking_send(std::type_identity_t<U> v) const {
         detail::blocking_send(core_, v);
     }
-    /// recv for threads outside the runtime: blocks. @throws std::logic_error when called from a task
+    /// recv for threads outside the runtime: blocks. @throws std::logic_error when called from a
+    /// task
     std::optional<detail::channel_value<T>> blocking_recv() const {
         return detail::blocking_recv(core_);
     }
@@ -187,7 +191,8 @@ public:
     /// See channel::send.
     template <class U = T>
         requires(!std::is_void_v<T> && std::is_same_v<U, T>)
-    [[nodiscard("send does nothing until it is awaited")]] auto send(std::type_identity_t<U> v) const {
+    [[nodiscard("send does nothing until it is awaited")]] auto
+    send(std::type_identity_t<U> v) const {
         return c_.send(std::move(v));
     }
     [[nodiscard("send does nothing until it is awaited")]] auto send() const
@@ -227,7 +232,8 @@ private:
     channel<T> c_;
 };
 
-/// The receiving side of a channel. Made from a channel, never turned back into one; it cannot close.
+/// The receiving side of a channel. Made from a channel, never turned back into one; it cannot
+/// close.
 template <class T>
 class receiver {
 public:

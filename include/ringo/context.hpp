@@ -48,8 +48,8 @@ struct RINGO_API context_state {
 
     std::atomic<std::uint32_t> refs{1};
     std::atomic<std::uint32_t> phase{live};  // of cancellable contexts only
-    context_state* node;    // the nearest cancellable context, itself included
-    context_state* parent;  // owned; null for background
+    context_state* node;                     // the nearest cancellable context, itself included
+    context_state* parent;                   // owned; null for background
 
     bool is_cancelled() const noexcept {
         // seq_cst: pairs with waiter::begin (see routine.hpp).
@@ -97,9 +97,9 @@ private:
 
 /// A cheap handle on one node of the tree of contexts; copies are the same context.
 ///
-/// A context carries the signal to stop, the reason, a deadline and values, down a tree of calls and
-/// tasks. Every task has a *current* one, inherited by what it awaits and what it spawns, which all
-/// waiting operations of the library obey; see current_context().
+/// A context carries the signal to stop, the reason, a deadline and values, down a tree of calls
+/// and tasks. Every task has a *current* one, inherited by what it awaits and what it spawns, which
+/// all waiting operations of the library obey; see current_context().
 /// **Thread safety**: every member may be called from any thread, also on the same object.
 class RINGO_API context {
 public:
@@ -120,8 +120,8 @@ public:
     /// Waits until the context is cancelled or its deadline has passed; at once when it is already.
     ///
     /// Every waiter is told, and the state stays. For background() that is never.
-    /// **Resumes** on a worker. **Cancellation**: throws ringo::canceled, unless the same cancel made
-    /// this context done: then it returns. **Cancel safety**: losing a select changes nothing.
+    /// **Resumes** on a worker. **Cancellation**: throws ringo::canceled, unless the same cancel
+    /// made this context done: then it returns. **Cancel safety**: losing a select changes nothing.
     detail::done_awaiter done() const noexcept;
 
     /// {} while live; then errc::canceled or errc::deadline_exceeded. Once set, done() is ready.
@@ -163,8 +163,8 @@ private:
 ///
 /// Calls after the first do nothing. When a call returns, the context and its whole subtree are
 /// cancelled. **Thread safety**: may be called from any thread, also at the same time.
-class RINGO_API [[nodiscard("the context is cancelled when the cancel_func is destroyed")]]
-cancel_func {
+class RINGO_API
+    [[nodiscard("the context is cancelled when the cancel_func is destroyed")]] cancel_func {
 public:
     cancel_func(cancel_func&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     cancel_func& operator=(cancel_func&& other) noexcept {
@@ -182,8 +182,8 @@ private:
 };
 
 /// As cancel_func; takes the reason that context::cause() will report.
-class RINGO_API [[nodiscard("the context is cancelled when the cancel_func is destroyed")]]
-cancel_cause_func {
+class RINGO_API
+    [[nodiscard("the context is cancelled when the cancel_func is destroyed")]] cancel_cause_func {
 public:
     explicit cancel_cause_func(cancel_func f) noexcept : f_(std::move(f)) {}
     /// A null cause counts as ringo::canceled.
@@ -214,8 +214,8 @@ struct cancelable_context_cause {
 RINGO_API cancelable_context with_cancel(const context& parent);
 /// As with_cancel; the cancel function takes a cause.
 RINGO_API cancelable_context_cause with_cancel_cause(const context& parent);
-/// A child that is cancelled with errc::deadline_exceeded at `at`; `cause` is reported by cause() if
-/// the deadline was the reason. An earlier deadline of the parent wins.
+/// A child that is cancelled with errc::deadline_exceeded at `at`; `cause` is reported by cause()
+/// if the deadline was the reason. An earlier deadline of the parent wins.
 RINGO_API cancelable_context with_deadline(const context& parent, time_point at,
                                            std::exception_ptr cause = nullptr);
 /// with_deadline at now + `d`; saturates.
@@ -308,9 +308,7 @@ private:
 
 }  // namespace detail
 
-inline detail::done_awaiter context::done() const noexcept {
-    return detail::done_awaiter(state_);
-}
+inline detail::done_awaiter context::done() const noexcept { return detail::done_awaiter(state_); }
 
 /// done() of the current context.
 inline detail::done_awaiter done() noexcept {

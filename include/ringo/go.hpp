@@ -67,12 +67,13 @@ struct join_access;
 /// The right to learn what became of a task spawned with go.
 ///
 /// `co_await h` waits for its end and yields its value or rethrows its exception; a second await
-/// throws std::logic_error. Dropping the handle detaches the task: it goes on, and an exception that
-/// then leaves it (other than ringo::canceled) ends the program, because nobody could ever see it.
+/// throws std::logic_error. Dropping the handle detaches the task: it goes on, and an exception
+/// that then leaves it (other than ringo::canceled) ends the program, because nobody could ever see
+/// it.
 ///
-/// **Resumes** on a worker, after the task's frame is gone. **Cancellation**: throws ringo::canceled;
-/// the handle stays valid and the task goes on. **Cancel safety**: a handle that loses a select, as
-/// an lvalue, stays valid. **Thread safety**: one owner at a time.
+/// **Resumes** on a worker, after the task's frame is gone. **Cancellation**: throws
+/// ringo::canceled; the handle stays valid and the task goes on. **Cancel safety**: a handle that
+/// loses a select, as an lvalue, stays valid. **Thread safety**: one owner at a time.
 template <class T = void>
 class join_handle {
 public:
@@ -243,8 +244,6 @@ private:
 }  // namespace detail
 
 /// Goes to the back of the run queue, so that others run first. Never throws, also when cancelled.
-inline detail::yield_awaiter yield() noexcept {
-    return detail::yield_awaiter();
-}
+inline detail::yield_awaiter yield() noexcept { return detail::yield_awaiter(); }
 
 }  // namespace ringo

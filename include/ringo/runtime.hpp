@@ -35,32 +35,32 @@ struct options {
     unsigned workers = 0;
     /// How I/O is done. automatic: RINGO_BACKEND, else io_uring if possible.
     backend io = backend::automatic;
-    /// run() turns the first SIGINT or SIGTERM into cancellation of the root context (the second one
-    /// kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE.
+    /// run() turns the first SIGINT or SIGTERM into cancellation of the root context (the second
+    /// one kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE.
     bool handle_signals = true;
     /// Entries of each worker's submission queue; a power of two. Halved by itself while the system
     /// has no memory for it.
     unsigned ring_entries = 256;
     /// Threads for blocking() at most.
     unsigned blocking_threads = 512;
-    /// A task that holds its thread for this long is handed off: its worker's other tasks, timers and
-    /// I/O move to another thread.
+    /// A task that holds its thread for this long is handed off: its worker's other tasks, timers
+    /// and I/O move to another thread.
     std::chrono::milliseconds handoff_after{10};
 };
 
 /// Counters of a runtime, summed over its workers; each is read without a pause of the others.
 struct metrics {
     unsigned workers = 0;
-    unsigned threads = 0;                ///< workers and spares, without the blocking pool
-    std::string backend;                 ///< "uring" or "epoll"
-    std::uint64_t tasks = 0;             ///< alive now
-    std::uint64_t resumes = 0;           ///< times a task was given a worker
-    std::uint64_t steals = 0;            ///< successful ones
-    std::uint64_t parks = 0;             ///< times a worker went to sleep
-    std::uint64_t handoffs = 0;          ///< blocked workers whose work moved
-    std::uint64_t queue_overflows = 0;   ///< run queues spilled to the global one
-    std::uint64_t io_submitted = 0;      ///< operations handed to the kernel
-    std::uint64_t io_completed = 0;      ///< operations answered
+    unsigned threads = 0;               ///< workers and spares, without the blocking pool
+    std::string backend;                ///< "uring" or "epoll"
+    std::uint64_t tasks = 0;            ///< alive now
+    std::uint64_t resumes = 0;          ///< times a task was given a worker
+    std::uint64_t steals = 0;           ///< successful ones
+    std::uint64_t parks = 0;            ///< times a worker went to sleep
+    std::uint64_t handoffs = 0;         ///< blocked workers whose work moved
+    std::uint64_t queue_overflows = 0;  ///< run queues spilled to the global one
+    std::uint64_t io_submitted = 0;     ///< operations handed to the kernel
+    std::uint64_t io_completed = 0;     ///< operations answered
     std::uint64_t io_in_flight = 0;
     std::uint64_t io_enters = 0;         ///< system calls of the driver
     std::uint64_t sq_full = 0;           ///< submissions that had to make room first
@@ -115,8 +115,8 @@ public:
         return detail::block_on_join(std::move(h));
     }
 
-    /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is left:
-    /// it is not resumed again, its I/O is cancelled and awaited, its destructors run.
+    /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is
+    /// left: it is not resumed again, its I/O is cancelled and awaited, its destructors run.
     void shutdown(duration grace = {});
 
     /// The context tasks started from outside run under.

@@ -17,7 +17,8 @@
 namespace ringo {
 
 class group;
-/// How much longer than the body a group's tasks may go on when the surrounding context is cancelled.
+/// How much longer than the body a group's tasks may go on when the surrounding context is
+/// cancelled.
 struct grace {
     explicit grace(duration d) noexcept : time(d) {}
     duration time;
@@ -30,7 +31,8 @@ class group_wait;
 /// The tasks of a scope. Lives in the scope's frame.
 class RINGO_API group_state : completion {
 public:
-    group_state(context body, context tasks, cancel_func cancel_body, cancel_func cancel_tasks) noexcept;
+    group_state(context body, context tasks, cancel_func cancel_body,
+                cancel_func cancel_tasks) noexcept;
     ~group_state();
     group_state(const group_state&) = delete;
     group_state& operator=(const group_state&) = delete;
@@ -173,10 +175,10 @@ task<> scope_impl(std::optional<grace> g, F body) {
 
 /// Runs `body(group&)` and the tasks it starts in the group, and returns when all have ended.
 ///
-/// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_return; });` Whatever the body and the
-/// tasks refer to outside the scope outlives them. The first failure (an exception other than
-/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context and
-/// is rethrown at the end; later ones are dropped.
+/// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_return; });` Whatever the body and
+/// the tasks refer to outside the scope outlives them. The first failure (an exception other than
+/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context
+/// and is rethrown at the end; later ones are dropped.
 ///
 /// **Cancellation**: body and tasks run under a child of the current context, and see it; the scope
 /// itself goes on until they have ended, and then throws ringo::canceled. After group::cancel alone
@@ -272,8 +274,7 @@ auto within(duration d, A&& op) {
 template <class T>
 task<T> within(duration d, task<T> t) {
     detail::context_binding* const b = detail::own_binding(detail::task_access::peek(t));
-    context base =
-        b != nullptr ? detail::context_access::share(b->state()) : current_context();
+    context base = b != nullptr ? detail::context_access::share(b->state()) : current_context();
     return detail::task_within<T>(current_context(), d, base, std::move(t));
 }
 

@@ -35,8 +35,8 @@ class or_return_awaiter;
 /// **Thread safety**: a task object belongs to one owner at a time.
 /// The frame, parameters included, is destroyed before the awaiting task goes on.
 template <class T = void>
-class [[nodiscard("a ringo::task does nothing until it is awaited (co_await) or spawned (go)")]]
-task {
+class [[nodiscard(
+    "a ringo::task does nothing until it is awaited (co_await) or spawned (go)")]] task {
 public:
     using value_type = T;
 
@@ -78,8 +78,8 @@ private:
 
 /// Leaves the calling task early with the error of `r`, or yields its value.
 ///
-/// `auto c = co_await or_return(co_await net::dial(a));` in a task<result<…>>. The task's locals are
-/// destroyed before whoever awaits it goes on.
+/// `auto c = co_await or_return(co_await net::dial(a));` in a task<result<…>>. The task's locals
+/// are destroyed before whoever awaits it goes on.
 template <class R>
 detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r);
 
@@ -183,8 +183,8 @@ struct context_promise : promise<T> {
     struct final_awaiter {
         final_awaiter() noexcept {}
         static constexpr bool await_ready() noexcept { return false; }
-        std::coroutine_handle<> await_suspend(
-            std::coroutine_handle<context_promise> h) const noexcept {
+        std::coroutine_handle<>
+        await_suspend(std::coroutine_handle<context_promise> h) const noexcept {
             h.promise().binding.leave();
             return return_to_parent(h.promise());
         }
@@ -253,8 +253,7 @@ detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r) {
 // ringo::context runs under it; the others have the smaller promise.
 template <class T, class... A>
 struct std::coroutine_traits<ringo::task<T>, A...> {
-    using promise_type =
-        std::conditional_t<ringo::detail::context_position<A...> == 0, ringo::detail::promise<T>,
-                           ringo::detail::context_promise<
-                               T, ringo::detail::context_position<A...>>>;
+    using promise_type = std::conditional_t<
+        ringo::detail::context_position<A...> == 0, ringo::detail::promise<T>,
+        ringo::detail::context_promise<T, ringo::detail::context_position<A...>>>;
 };

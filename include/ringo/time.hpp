@@ -48,9 +48,7 @@ private:
 ///
 /// **Resumes** on a worker. **Result**: the instant of expiry, `t`. **Cancellation**: throws
 /// ringo::canceled. **Cancel safety**: losing a select leaves nothing behind.
-inline detail::sleep_awaiter sleep_until(time_point t) noexcept {
-    return detail::sleep_awaiter(t);
-}
+inline detail::sleep_awaiter sleep_until(time_point t) noexcept { return detail::sleep_awaiter(t); }
 
 /// Waits for at least `d`; returns at once when `d` is not positive. A very long `d` saturates.
 ///
@@ -61,8 +59,8 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 
 /// A moment `d` from now that can be waited for, again and again: once expired it stays so.
 ///
-/// `co_await select(…, on(after(1s), …))` is the usual time-out; kept in a variable it is one budget
-/// for a whole loop. **Cancellation**, **cancel safety**: as sleep.
+/// `co_await select(…, on(after(1s), …))` is the usual time-out; kept in a variable it is one
+/// budget for a whole loop. **Cancellation**, **cancel safety**: as sleep.
 class timeout {
 public:
     explicit timeout(time_point at) noexcept : at_(at) {}

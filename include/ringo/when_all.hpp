@@ -59,9 +59,7 @@ task<std::tuple<detail::when_all_value<T>...>> when_all(task<T>... tasks) {
     };
     co_await scope(std::move(body));
     co_return std::apply(
-        [](auto&... v) {
-            return std::tuple<detail::when_all_value<T>...>(detail::checked(v)...);
-        },
+        [](auto&... v) { return std::tuple<detail::when_all_value<T>...>(detail::checked(v)...); },
         out);
 }
 

@@ -48,9 +48,7 @@ const std::error_category& resolve_category() noexcept {
     static const resolver_category c;
     return c;
 }
-std::error_code make_error_code(errc e) noexcept {
-    return {static_cast<int>(e), ringo_category()};
-}
+std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), ringo_category()}; }
 
 canceled::canceled(std::error_code why) : std::system_error(why, "ringo") {}
 canceled::~canceled() = default;

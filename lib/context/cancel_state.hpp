@@ -10,17 +10,19 @@ namespace ringo::detail {
 /// A context that can be cancelled.
 ///
 /// Lock order: a node's lock is held alone, or together with its parent's when a child is linked in
-/// (parent first). Locks of contexts come before those of other sources. No waiter is woken under one.
+/// (parent first). Locks of contexts come before those of other sources. No waiter is woken under
+/// one.
 ///
 /// Cancel, in two passes over the subtree, without recursion (a chain of a million is one list):
-///   1. per node, parents first: under its lock set err and cause, then `phase`; claim those who wait
+///   1. per node, parents first: under its lock set err and cause, then `phase`; claim those who
+///   wait
 ///      for done() of it; take a reference on each child and append it to the list.
 ///   2. per node: claim the waits of its members; then `phase` = cancelled.
 /// Because all flags are set and all done() arms claimed before the first member is claimed, a
 /// waiter for which one cancel makes both true gets its done() arm.
 /// A child is either linked before pass 1 looks at its parent's list (and is then in the list), or
-/// sees the parent's phase and is born cancelled. A second canceller of a node waits until the first
-/// has finished the node's subtree, so that the promise holds for it as well.
+/// sees the parent's phase and is born cancelled. A second canceller of a node waits until the
+/// first has finished the node's subtree, so that the promise holds for it as well.
 struct cancel_state : context_state {
     explicit cancel_state(context_state* parent_ref, bool root = false) noexcept
         : context_state(parent_ref, this), is_root(root) {}
@@ -40,17 +42,17 @@ struct cancel_state : context_state {
 
     void wait_until_cancelled() const noexcept;
 
-    const bool is_root = false;         // of a runtime
-    std::atomic<bool> taken{false};     // somebody cancels it, or has
+    const bool is_root = false;      // of a runtime
+    std::atomic<bool> taken{false};  // somebody cancels it, or has
     spin_lock lock;
-    bool attached = false;              // guarded by the parent's lock
+    bool attached = false;               // guarded by the parent's lock
     cancel_state* child_prev = nullptr;  // guarded by the parent's lock
     cancel_state* child_next = nullptr;
     cancel_state* children = nullptr;
     cancel_state* walk_next = nullptr;  // belongs to the canceller
     context_member* members = nullptr;
     wait_queue waiters;
-    std::error_code err;                // set before phase
+    std::error_code err;  // set before phase
     std::exception_ptr cause;
 };
 

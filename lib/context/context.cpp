@@ -220,11 +220,8 @@ void cancel_seen_wait(routine* r, std::uint64_t s, wake_list& woken) noexcept {
         }
         break;
     }
-    case wait_phase::waiting_io:
-        io_cancel(r, s);
-        break;
-    default:
-        break;
+    case wait_phase::waiting_io: io_cancel(r, s); break;
+    default: break;
     }
 }
 

@@ -246,7 +246,8 @@ void frame_free(void* block, std::size_t size) noexcept {
     auto* b = static_cast<free_block*>(block);
     b->next = cache.head;
     cache.head = b;
-    if (static_cast<std::int32_t>(++cache.count) >= static_cast<std::int32_t>(2 * batch_count(cls))) [[unlikely]] {
+    if (static_cast<std::int32_t>(++cache.count) >= static_cast<std::int32_t>(2 * batch_count(cls)))
+        [[unlikely]] {
         frame_flush(ts, cls);
     }
 #endif
@@ -324,7 +325,8 @@ void routine_free(routine* r) noexcept {
     thread_state& ts = tls_state;
     r->next = reinterpret_cast<routine*>(ts.routines.head);
     ts.routines.head = reinterpret_cast<free_block*>(r);
-    if (static_cast<std::int32_t>(++ts.routines.count) >= static_cast<std::int32_t>(2 * routine_batch)) [[unlikely]] {
+    if (static_cast<std::int32_t>(++ts.routines.count) >=
+        static_cast<std::int32_t>(2 * routine_batch)) [[unlikely]] {
         routine_flush(ts);
     }
 }

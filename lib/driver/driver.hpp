@@ -91,8 +91,8 @@ public:
 enum class driver_kind { uring, epoll };
 
 struct driver_options {
-    unsigned entries = 256;     // submission queue; the completion queue has four times as many
-    unsigned cq_entries = 0;    // 0: 4 * entries
+    unsigned entries = 256;   // submission queue; the completion queue has four times as many
+    unsigned cq_entries = 0;  // 0: 4 * entries
 };
 
 /// Null and an errno in `error` when the system refuses.

@@ -11,8 +11,8 @@ namespace ringo::detail {
 
 enum class fault_point : std::uint8_t { setup, enter, answer };
 
-/// Asked before a system call (or, for `answer`, for each result read): 0 lets it happen, a negative
-/// errno takes its place. `value` is the result an answer has. Null in production.
+/// Asked before a system call (or, for `answer`, for each result read): 0 lets it happen, a
+/// negative errno takes its place. `value` is the result an answer has. Null in production.
 using fault_hook = int (*)(fault_point where, int value);
 RINGO_API extern std::atomic<fault_hook> fault_injector;
 

@@ -82,9 +82,8 @@ bool is_file_op(const io_op& op) noexcept {
 }
 
 bool waits_for_output(const io_op& op) noexcept {
-    return op.code == io_code::send || op.code == io_code::sendmsg ||
-           op.code == io_code::connect || op.code == io_code::write ||
-           (op.code == io_code::poll && (op.len & POLLOUT) != 0);
+    return op.code == io_code::send || op.code == io_code::sendmsg || op.code == io_code::connect ||
+           op.code == io_code::write || (op.code == io_code::poll && (op.len & POLLOUT) != 0);
 }
 
 class epoll_driver final : public driver, public file_sink {
@@ -103,8 +102,7 @@ public:
 
     void submit(io_op& op) noexcept override {
         op.in_flight = true;
-        in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         ++stats_.submitted;
         op.prev = op.next = nullptr;
         if (is_file_op(op)) {
@@ -339,12 +337,13 @@ private:
     }
 
     int wait_events(std::array<epoll_event, 128>& events, const timespec* ts) const noexcept {
-        const int n = ::epoll_pwait2(epfd_, events.data(), static_cast<int>(events.size()), ts,
-                                     nullptr);
+        const int n =
+            ::epoll_pwait2(epfd_, events.data(), static_cast<int>(events.size()), ts, nullptr);
         if (n < 0 && errno == ENOSYS) {  // before 5.11: milliseconds, rounded up
-            const auto ms = ts == nullptr
-                                ? -1
-                                : static_cast<int>(ts->tv_sec * 1000 + (ts->tv_nsec + 999'999) / 1'000'000);
+            const auto ms =
+                ts == nullptr
+                    ? -1
+                    : static_cast<int>(ts->tv_sec * 1000 + (ts->tv_nsec + 999'999) / 1'000'000);
             const int k = ::epoll_wait(epfd_, events.data(), static_cast<int>(events.size()), ms);
             return k < 0 ? -errno : k;
         }

@@ -105,7 +105,7 @@ task<result<file>> open(std::string path, int flags, mode_t mode) {
 }
 
 result<std::uint64_t> file::size() const noexcept {
-    struct stat s {};
+    struct stat s{};
     if (!fd_) {
         return errc::closed;
     }

@@ -10,8 +10,13 @@ namespace ringo::detail {
 
 void fd_state::unref() noexcept {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        ::close(fd_);
         delete this;
+    }
+}
+
+void fd_state::drop_user() noexcept {
+    if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        ::close(fd_);
     }
 }
 
@@ -28,6 +33,9 @@ void fd_state::close() noexcept {
     deadline_timer* old[2] = {};
     {
         const std::lock_guard guard(lock_);
+        if (is_closed()) {
+            return;
+        }
         for (const direction d : {input, output}) {
             ends_[d].fetch_or(closed, std::memory_order_seq_cst);
             cancel_ops(d);
@@ -40,6 +48,7 @@ void fd_state::close() noexcept {
             unref();
         }
     }
+    drop_user();
 }
 
 void fd_state::deadline_fired(timer_node* n) noexcept {
@@ -109,12 +118,17 @@ bool fd_op::begin() noexcept {
         res = -EBADF;
         return false;
     }
-    state_->ref();
     fd = state_->fd();
     abort = &state_->ends_[dir_];
-    linked_ = true;
     {
         const std::lock_guard guard(state_->lock_);
+        if (state_->is_closed()) {
+            res = -ECANCELED;
+            return false;
+        }
+        linked_ = true;
+        state_->ref();
+        state_->users_.fetch_add(1, std::memory_order_relaxed);
         list_prev_ = nullptr;
         list_next_ = state_->first_[dir_];
         if (list_next_ != nullptr) {
@@ -137,6 +151,7 @@ void fd_op::end() noexcept {
             list_next_->list_prev_ = list_prev_;
         }
     }
+    state_->drop_user();
     state_->unref();
 }
 
@@ -150,9 +165,8 @@ ringo::result<std::size_t> fd_op::outcome() noexcept {
     if (state_ == nullptr) {
         return errc::closed;
     }
-    const std::error_code e = res == -ECANCELED
-                                  ? state_->why(dir_, r)
-                                  : std::error_code(-res, std::system_category());
+    const std::error_code e =
+        res == -ECANCELED ? state_->why(dir_, r) : std::error_code(-res, std::system_category());
     end();
     return e;
 }

@@ -173,8 +173,7 @@ private:
 
 class connect_awaiter : public fd_op {
 public:
-    connect_awaiter(fd_state* s, const address& to) noexcept
-        : fd_op(s, fd_state::output), to_(to) {
+    connect_awaiter(fd_state* s, const address& to) noexcept : fd_op(s, fd_state::output), to_(to) {
         code = io_code::connect;
         len = to_.size();
     }
@@ -195,7 +194,8 @@ private:
 
 }  // namespace detail
 
-// --- tcp_stream -----------------------------------------------------------------------------------
+// --- tcp_stream
+// -----------------------------------------------------------------------------------
 
 result<tcp_stream> tcp_stream::from_fd(int fd) {
     const int flags = ::fcntl(fd, F_GETFL);
@@ -276,7 +276,8 @@ address tcp_stream::remote_address() const {
     return a;
 }
 
-// --- tcp_listener ---------------------------------------------------------------------------------
+// --- tcp_listener
+// ---------------------------------------------------------------------------------
 
 task<result<tcp_stream>> tcp_listener::accept() const {
     auto pause = std::chrono::milliseconds(5);
@@ -352,7 +353,8 @@ task<result<tcp_listener>> listen(std::string at, listen_options o) {
     co_return co_await listen(all->front(), o);
 }
 
-// --- dial -----------------------------------------------------------------------------------------
+// --- dial
+// -----------------------------------------------------------------------------------------
 
 task<result<tcp_stream>> dial(address to) {
     const int fd = open_socket(to.family());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns the dump of all tasks: who they are, what they wait for, and through which awaits.
 //
-// A frame may be read while nobody can resume it. So the workers are asked to pause in their loop; one
-// that does not come within a quarter of a second is busy in a task, and that task is listed without
-// its stack. All others stand still: what wakes them up meanwhile only puts them into a queue.
+// A frame may be read while nobody can resume it. So the workers are asked to pause in their loop;
+// one that does not come within a quarter of a second is busy in a task, and that task is listed
+// without its stack. All others stand still: what wakes them up meanwhile only puts them into a
+// queue.
 #include "dump.hpp"
 
 #include "sched.hpp"
@@ -157,9 +158,8 @@ void runtime_core::wait_for_resume() noexcept {
     std::unique_lock lock(pause_mutex);
     ++paused;
     pause_cv.notify_all();
-    pause_cv.wait(lock, [this] {
-        return (control.load(std::memory_order_relaxed) & control_pause) == 0;
-    });
+    pause_cv.wait(
+        lock, [this] { return (control.load(std::memory_order_relaxed) & control_pause) == 0; });
     --paused;
 }
 

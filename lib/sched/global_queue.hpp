@@ -13,8 +13,8 @@
 
 namespace ringo::detail {
 
-/// First in, first out, in chunks: to move a hundred routines nobody has to touch one of them, which
-/// after a burst of spawning would be a hundred cache misses under the mutex.
+/// First in, first out, in chunks: to move a hundred routines nobody has to touch one of them,
+/// which after a burst of spawning would be a hundred cache misses under the mutex.
 class global_queue {
 public:
     global_queue() noexcept = default;

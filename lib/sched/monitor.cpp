@@ -33,7 +33,8 @@ void runtime_core::wake_monitor() noexcept {
 
 void runtime_core::monitor_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-monitor");
-    const auto tick = static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));
+    const auto tick =
+        static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));
     int idle_turns = 0;
     while (!stopping()) {
         // Asleep while nobody works: announced first, looked at afterwards, as a worker that wakes
@@ -88,14 +89,12 @@ void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
     }
     // A task that does nothing but spawn is not blocked, and moving its processor away would make
     // every further spawn a dear one: such a burst gets more time.
-    if (spawned >= spawns_of_a_burst &&
-        now - p.seen_since < burst_ns) {
+    if (spawned >= spawns_of_a_burst && now - p.seen_since < burst_ns) {
         return;
     }
     const bool needed = p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr ||
                         p.timers->size() != 0 || p.io->in_flight() != 0 ||
-                        p.cancels.load(std::memory_order_relaxed) != nullptr ||
-                        global.size() != 0;
+                        p.cancels.load(std::memory_order_relaxed) != nullptr || global.size() != 0;
     if (needed) {
         (void)hand_off(p);
     }
@@ -158,7 +157,8 @@ bool runtime_core::wait_as_spare(machine& m) noexcept {
     return true;
 }
 
-// --- signals ----------------------------------------------------------------------------------------
+// --- signals
+// ----------------------------------------------------------------------------------------
 
 namespace {
 std::atomic<runtime_core*> signal_target{nullptr};
@@ -191,7 +191,7 @@ run_signals::run_signals(runtime& rt, bool enabled) : enabled_(enabled) {
     }
     signal_target.store(runtime_access::core(rt), std::memory_order_release);
     stop_seen.store(false);
-    struct sigaction sa {};
+    struct sigaction sa{};
     sa.sa_handler = on_signal;
     sa.sa_flags = SA_RESTART;
     ::sigaction(SIGINT, &sa, &before_int);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the bounded run queue of a processor: one producer, many consumers, half of it stolen at once.
+// Owns the bounded run queue of a processor: one producer, many consumers, half of it stolen at
+// once.
 //
-// The algorithm is Go's (runtime/proc.go: runqput, runqget, runqgrab). `tail` is written by the owner
-// only; `head` is moved by compare-and-swap by the owner and by thieves.
-//   - A consumer reads the slots first and moves `head` afterwards: if the exchange succeeds, nobody
-//     has taken these slots, and the owner cannot have overwritten them, because it overwrites a slot
-//     only after it has seen a `head` beyond it.
-//   - `tail` is stored with release after the slot, and loaded with acquire by thieves: a thief that
+// The algorithm is Go's (runtime/proc.go: runqput, runqget, runqgrab). `tail` is written by the
+// owner only; `head` is moved by compare-and-swap by the owner and by thieves.
+//   - A consumer reads the slots first and moves `head` afterwards: if the exchange succeeds,
+//   nobody
+//     has taken these slots, and the owner cannot have overwritten them, because it overwrites a
+//     slot only after it has seen a `head` beyond it.
+//   - `tail` is stored with release after the slot, and loaded with acquire by thieves: a thief
+//   that
 //     sees the new tail sees the slot.
-//   - The store of `tail` is seq_cst in push, because the pusher then looks whether somebody sleeps,
+//   - The store of `tail` is seq_cst in push, because the pusher then looks whether somebody
+//   sleeps,
 //     while a worker about to sleep announces that first and looks at the queues afterwards.
 // The model test instantiates the very same code with a model checker's atomics.
 #pragma once
@@ -75,8 +79,8 @@ public:
     }
 
     /// Owner only: takes the older half out, to make room.
-    /// @return how many items were written to `out`, which has room for Capacity / 2; 0 when thieves
-    /// were quicker
+    /// @return how many items were written to `out`, which has room for Capacity / 2; 0 when
+    /// thieves were quicker
     std::uint32_t pop_half(T** out) noexcept { return grab(out, true); }
 
     /// Any thread: takes the older half, rounded up.

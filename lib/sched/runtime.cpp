@@ -25,7 +25,8 @@
 namespace ringo {
 namespace detail {
 
-// --- the order between a machine and the monitor --------------------------------------------------
+// --- the order between a machine and the monitor
+// --------------------------------------------------
 
 namespace {
 bool register_membarrier() noexcept {
@@ -50,7 +51,8 @@ void spin_pause(unsigned& round) noexcept {
     }
 }
 
-// --- threads that wait ----------------------------------------------------------------------------
+// --- threads that wait
+// ----------------------------------------------------------------------------
 
 void thread_waiter::block() noexcept {
     while (signalled_.load(std::memory_order_acquire) == 0) {
@@ -65,7 +67,8 @@ void thread_waiter::signal() noexcept {
     ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
 }
 
-// --- the table of runtimes ------------------------------------------------------------------------
+// --- the table of runtimes
+// ------------------------------------------------------------------------
 
 namespace {
 constexpr std::size_t max_runtimes = 255;
@@ -102,7 +105,8 @@ bool is_canceled(const std::exception_ptr& e) noexcept {
     }
 }
 
-// --- spawning -------------------------------------------------------------------------------------
+// --- spawning
+// -------------------------------------------------------------------------------------
 
 spawn_scope::spawn_scope(runtime_core* core) noexcept : before_(this_thread().outside) {
     this_thread().outside = core;
@@ -258,11 +262,13 @@ void root_failed(promise_base* root) noexcept {
 }
 
 void task_misused() noexcept {
-    fmt::print(stderr, "ringo: co_await of a task that was awaited, spawned or moved from before\n");
+    fmt::print(stderr,
+               "ringo: co_await of a task that was awaited, spawned or moved from before\n");
     std::abort();
 }
 
-// --- ending ---------------------------------------------------------------------------------------
+// --- ending
+// ---------------------------------------------------------------------------------------
 
 void die_unhandled(routine*, const std::exception_ptr& error, std::source_location at) noexcept {
     std::string what = "unknown exception";
@@ -274,8 +280,8 @@ void die_unhandled(routine*, const std::exception_ptr& error, std::source_locati
     }
     fmt::print(stderr, "ringo: unhandled exception in a task: {}\n", what);
     if (at.line() != 0) {
-        fmt::print(stderr, "    last awaiting in {} at {}:{}\n", at.function_name(),
-                   at.file_name(), at.line());
+        fmt::print(stderr, "    last awaiting in {} at {}:{}\n", at.function_name(), at.file_name(),
+                   at.line());
     }
     std::terminate();
 }
@@ -341,7 +347,8 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
     }
 }
 
-// --- join -----------------------------------------------------------------------------------------
+// --- join
+// -----------------------------------------------------------------------------------------
 
 namespace {
 std::uintptr_t join_lock(routine* r) noexcept {
@@ -443,7 +450,8 @@ void join_word::joined_twice() {
     throw std::logic_error("ringo: the join_handle is empty: it was awaited or moved from before");
 }
 
-// --- set-up ---------------------------------------------------------------------------------------
+// --- set-up
+// ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -582,7 +590,8 @@ void runtime_core::start_machine(processor* p) {
     }
 }
 
-// --- the end --------------------------------------------------------------------------------------
+// --- the end
+// --------------------------------------------------------------------------------------
 
 void runtime_core::end_io(processor& p) noexcept {
     // Nothing is resumed any more; but the kernel has to let go of what lives in the frames.
@@ -666,7 +675,8 @@ void runtime_core::teardown() noexcept {
     for (;;) {
         left.clear();
         for_each_routine(
-            index, [](routine* r, void* v) { static_cast<std::vector<routine*>*>(v)->push_back(r); },
+            index,
+            [](routine* r, void* v) { static_cast<std::vector<routine*>*>(v)->push_back(r); },
             &left);
         std::erase_if(left, [](const routine* r) { return join_word::has_ended(r); });
         if (left.empty()) {
@@ -678,8 +688,8 @@ void runtime_core::teardown() noexcept {
             return static_cast<std::int32_t>(a->depth - b->depth) > 0;
         });
         for (routine* r : left) {
-            // Somebody outside has completed its wait and is about to say so: wait for that, because
-            // afterwards it touches the routine no more.
+            // Somebody outside has completed its wait and is about to say so: wait for that,
+            // because afterwards it touches the routine no more.
             unsigned round = 0;
             for (;;) {
                 const wait_phase ph = r->phase();
@@ -779,7 +789,8 @@ runtime_core::~runtime_core() {
     release_all();
 }
 
-// --- timers from anywhere --------------------------------------------------------------------------
+// --- timers from anywhere
+// --------------------------------------------------------------------------
 
 void timer_arm(timer_node& n) {
     machine* const m = this_machine();
@@ -815,7 +826,8 @@ time_point deadline_after(duration d) noexcept {
 
 }  // namespace detail
 
-// --- the public side --------------------------------------------------------------------------------
+// --- the public side
+// --------------------------------------------------------------------------------
 
 runtime::runtime(const options& o) : core_(std::make_unique<detail::runtime_core>(o)) {}
 runtime::~runtime() = default;

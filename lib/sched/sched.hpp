@@ -59,18 +59,18 @@ struct alignas(128) processor {
     // The task woken last, which runs next and inherits the slice of its waker; only taken by
     // others when the monitor finds that it has been there too long.
     std::atomic<routine*> lifo{nullptr};
-    std::uint32_t lifo_runs = 0;        // consecutive runs from the slot
-    std::uint32_t loop = 0;             // turns of the worker's loop
-    bool searching = false;             // counted in runtime_core::searching
-    counter runs;                       // routines resumed; the monitor watches it
+    std::uint32_t lifo_runs = 0;  // consecutive runs from the slot
+    std::uint32_t loop = 0;       // turns of the worker's loop
+    bool searching = false;       // counted in runtime_core::searching
+    counter runs;                 // routines resumed; the monitor watches it
     std::unique_ptr<driver> io;
-    timer_heap* timers = nullptr;       // never freed, see there
+    timer_heap* timers = nullptr;  // never freed, see there
     std::atomic<io_cancel_request*> cancels{nullptr};
     std::atomic<machine*> owner{nullptr};
     std::atomic<bool> parked{false};
     std::uint32_t index = 0;
     class runtime_core* rt = nullptr;
-    counter spawns;                     // tasks started here
+    counter spawns;  // tasks started here
     counter steals;
     counter parks;
     counter overflow;
@@ -84,7 +84,7 @@ struct alignas(64) machine {
     std::atomic<processor*> p{nullptr};
     std::atomic<std::uint32_t> in_rt{0};
     after_resume after = after_resume::nothing;
-    std::uint8_t slices = 0;  // bounces left before the routine has to queue
+    std::uint8_t slices = 0;             // bounces left before the routine has to queue
     std::atomic<routine*> cur{nullptr};  // written by the machine, read by dumps
     class runtime_core* rt = nullptr;
     std::uint64_t rng = 0;
@@ -108,7 +108,7 @@ struct thread_state {
     block_cache frames[65];
     block_cache routines;
     class runtime_core* outside = nullptr;  // the runtime go() means on this thread
-    bool guarded = false;  // the destructor that returns the caches is registered
+    bool guarded = false;                   // the destructor that returns the caches is registered
 };
 thread_state& this_thread() noexcept;
 

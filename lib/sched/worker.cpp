@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the worker's loop: where the next routine comes from, how it is run, and how a worker sleeps.
+// Owns the worker's loop: where the next routine comes from, how it is run, and how a worker
+// sleeps.
 //
 // Why no wake-up is lost
 // ----------------------
-// Work is published (a queue's tail, the global queue's size, a timer, a cancel request) with seq_cst
-// before the publisher looks at `idle_count` and `searching`. A worker that goes to sleep sets its
-// bit in `idle` and counts itself, then looks at all places where work can be, then waits. One of
-// the two sees the other. A publisher that finds somebody searching wakes nobody: a searcher leaves
-// that state before its last look at the queues, and when it finds work and was the last one, it
-// wakes another. The driver's wake-up is an eventfd: it ends the wait that is going on, or the next.
-// Test: sched_test, "a task spawned while the other worker goes to sleep is never forgotten".
+// Work is published (a queue's tail, the global queue's size, a timer, a cancel request) with
+// seq_cst before the publisher looks at `idle_count` and `searching`. A worker that goes to sleep
+// sets its bit in `idle` and counts itself, then looks at all places where work can be, then waits.
+// One of the two sees the other. A publisher that finds somebody searching wakes nobody: a searcher
+// leaves that state before its last look at the queues, and when it finds work and was the last
+// one, it wakes another. The driver's wake-up is an eventfd: it ends the wait that is going on, or
+// the next. Test: sched_test, "a task spawned while the other worker goes to sleep is never
+// forgotten".
 #include "sched.hpp"
 
 #include "blocking_pool.hpp"
@@ -26,7 +28,7 @@ constexpr std::uint32_t look_at_global_every = 61;
 constexpr std::uint32_t look_at_io_every = 64;
 constexpr std::uint32_t runs_from_slot = 64;  // a pair that wakes each other shares one slice
 constexpr std::uint32_t timers_at_once = 256;
-constexpr std::int64_t spin_ns = 10'000;      // a sleep and a wake-up cost five times that
+constexpr std::int64_t spin_ns = 10'000;  // a sleep and a wake-up cost five times that
 
 std::uint64_t next_random(machine& m) noexcept {
     m.rng ^= m.rng << 13;
@@ -287,8 +289,7 @@ void io_cancel(routine* r, std::uint64_t s) noexcept {
         return;  // out of memory: the operation ends by itself, or at the end of the runtime
     }
     runtime_core* const rt = runtime_at(r->rt.load(std::memory_order_relaxed));
-    if (rt == nullptr ||
-        !r->state.compare_exchange_strong(s, to, std::memory_order_seq_cst)) {
+    if (rt == nullptr || !r->state.compare_exchange_strong(s, to, std::memory_order_seq_cst)) {
         delete request;
         return;
     }
@@ -389,8 +390,7 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
 }
 
 bool runtime_core::anything_to_do(const processor& p) const noexcept {
-    if (global.size() != 0 ||
-        p.cancels.load(std::memory_order_seq_cst) != nullptr ||
+    if (global.size() != 0 || p.cancels.load(std::memory_order_seq_cst) != nullptr ||
         control.load(std::memory_order_seq_cst) != 0) {
         return true;
     }
@@ -484,9 +484,8 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
             continue;
         }
         if (!alone) {
-            if (!p.searching &&
-                2 * searching.load(std::memory_order_relaxed) <
-                    procs.size() - idle_count.load(std::memory_order_relaxed)) {
+            if (!p.searching && 2 * searching.load(std::memory_order_relaxed) <
+                                    procs.size() - idle_count.load(std::memory_order_relaxed)) {
                 p.searching = true;
                 searching.fetch_add(1, std::memory_order_seq_cst);
             }

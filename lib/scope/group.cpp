@@ -11,8 +11,8 @@ namespace ringo::detail {
 
 group_state::group_state(context body, context tasks, cancel_func cancel_body,
                          cancel_func cancel_tasks) noexcept
-    : completion{&group_state::member_ended}, body_(std::move(body)), tasks_(std::move(tasks)), cancel_body_(std::move(cancel_body)),
-      cancel_tasks_(std::move(cancel_tasks)) {}
+    : completion{&group_state::member_ended}, body_(std::move(body)), tasks_(std::move(tasks)),
+      cancel_body_(std::move(cancel_body)), cancel_tasks_(std::move(cancel_tasks)) {}
 
 group_state::~group_state() {
     // Left over only when the runtime ends; the routines then belong to its teardown.

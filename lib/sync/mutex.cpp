@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// The two modes are those of Go's sync.Mutex: normal (a woken waiter competes with whoever comes by)
-// and starving (unlock hands the lock to the first waiter; newcomers queue), entered when a waiter
-// that lost the competition has waited for 1 ms, left with a waiter that has not, or with the last.
+// The two modes are those of Go's sync.Mutex: normal (a woken waiter competes with whoever comes
+// by) and starving (unlock hands the lock to the first waiter; newcomers queue), entered when a
+// waiter that lost the competition has waited for 1 ms, left with a waiter that has not, or with
+// the last.
 //
-// `queued` is set by compare-and-swap while `locked` is, under lock_; so an unlock that does not see
-// it was before, and one that does takes lock_ and finds the waiter in the list.
+// `queued` is set by compare-and-swap while `locked` is, under lock_; so an unlock that does not
+// see it was before, and one that does takes lock_ and finds the waiter in the list.
 #include <ringo/sync/mutex.hpp>
 
 #include "../sched/sched.hpp"

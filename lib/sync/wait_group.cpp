@@ -89,8 +89,8 @@ void wait_group_awaiter::await_resume() {
     routine* const r = frame_->self();
     const wait_phase p = r->phase();
     r->end_wait();
-    // Under the lock also when claimed: whoever claimed us may still hold it, and we may destroy the
-    // group next.
+    // Under the lock also when claimed: whoever claimed us may still hold it, and we may destroy
+    // the group next.
     unlink();
     node_.owner = nullptr;
     if (p == wait_phase::canceled) {

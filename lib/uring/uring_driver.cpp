@@ -2,7 +2,8 @@
 // Owns the io_uring driver: one ring, its wake-up eventfd, and the survival of its errors.
 //
 // The ring is neither SINGLE_ISSUER nor DEFER_TASKRUN: both tie it to one thread for good, and the
-// I/O of a blocked worker could not move to another. COOP_TASKRUN with TASKRUN_FLAG comes within 5 %.
+// I/O of a blocked worker could not move to another. COOP_TASKRUN with TASKRUN_FLAG comes within 5
+// %.
 #include "../driver/driver.hpp"
 #include "../driver/fault.hpp"
 #include "../driver/op_guard.hpp"
@@ -87,8 +88,7 @@ public:
             first_->prev = &op;
         }
         first_ = &op;
-        in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         ++stats_.submitted;
         if (backlog_.empty()) [[likely]] {
             if (io_uring_sqe* s = take_sqe()) [[likely]] {
@@ -280,8 +280,7 @@ private:
         if (op.next != nullptr) {
             op.next->prev = op.prev;
         }
-        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1,
-                         std::memory_order_relaxed);
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         ++stats_.completed;
         io_complete(*this, op, result, sink);
     }
@@ -309,12 +308,8 @@ private:
             io_uring_prep_connect(&s, op.fd, static_cast<sockaddr*>(op.addr), op.len);
             break;
         case io_code::poll: io_uring_prep_poll_add(&s, op.fd, op.len); break;
-        case io_code::read:
-            io_uring_prep_read(&s, op.fd, op.addr, op.len, op.off);
-            break;
-        case io_code::write:
-            io_uring_prep_write(&s, op.fd, op.addr, op.len, op.off);
-            break;
+        case io_code::read: io_uring_prep_read(&s, op.fd, op.addr, op.len, op.off); break;
+        case io_code::write: io_uring_prep_write(&s, op.fd, op.addr, op.len, op.off); break;
         case io_code::fsync:
             io_uring_prep_fsync(&s, op.fd, op.flags != 0 ? IORING_FSYNC_DATASYNC : 0);
             break;

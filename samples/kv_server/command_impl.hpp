@@ -29,6 +29,9 @@ std::optional<std::int64_t> integer_arg(const call& c, std::size_t i,
 std::optional<std::int64_t> expiry_time(const call& c, std::int64_t n, bool seconds, bool absolute,
                                         bool positive, std::string_view command);
 
+/// Writes down that a key has this value, until then. Only while its shard is locked.
+void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at);
+
 /// The decimal digits of a number, as a string_view.
 class digits {
 public:
@@ -56,6 +59,8 @@ void cmd_append(const call& c);
 void cmd_strlen(const call& c);
 void cmd_getrange(const call& c);
 void cmd_setrange(const call& c);
+
+// commands_number.cpp
 void cmd_incr(const call& c);
 void cmd_decr(const call& c);
 void cmd_incrby(const call& c);

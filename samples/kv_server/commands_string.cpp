@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the string commands: SET and its kin, GET and its kin, counters, ranges.
+// Owns the string commands: SET and its kin, GET and its kin, ranges.
 #include "command_impl.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <limits>
 
 namespace kv {
 namespace {
@@ -87,14 +81,6 @@ void assign(store::access& a, entry& e, std::string_view value, std::int64_t exp
     }
 }
 
-void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at) {
-    if (expires_at != 0) {
-        c.log("SET", key, value, "PXAT", digits(expires_at));
-    } else {
-        c.log("SET", key, value);
-    }
-}
-
 void set_expiring(const call& c, bool seconds, std::string_view command) {
     const auto n = integer_arg(c, 2);
     const auto at = n ? expiry_time(c, *n, seconds, false, true, command) : std::nullopt;
@@ -123,51 +109,15 @@ void set_pairs(const call& c, store::access& a) {
     c.log(c.args);
 }
 
-void add(const call& c, std::int64_t delta) {
-    const hashed_key k = c.data.hash(c.arg(1));
-    auto a = c.lock(k);
-    entry* const old = a.find(k);
-    std::int64_t n = 0;
-    if (old != nullptr && !parse_integer(old->value, n)) {
-        c.out.error(not_an_integer);
-        return;
-    }
-    if (__builtin_add_overflow(n, delta, &n)) {
-        c.out.error("ERR increment or decrement would overflow");
-        return;
-    }
-    (old != nullptr ? *old : a.find_or_insert(k)).value.assign(std::string_view(digits(n)));
-    c.log("INCRBY", k.key, digits(delta));
-    c.out.integer(n);
-}
-
-// As Redis reads a long double: all of the text, no leading blank, neither NaN nor overflow.
-bool parse_float(std::string_view text, long double& out) {
-    if (text.empty() || text.size() > 255 || std::strchr(" \t\n\v\f\r", text[0]) != nullptr) {
-        return false;
-    }
-    char copy[256];
-    copy[text.copy(copy, sizeof copy - 1)] = 0;
-    char* end = nullptr;
-    out = std::strtold(copy, &end);
-    return end == copy + text.size() && !std::isnan(out) &&
-           !(std::isinf(out) && std::strpbrk(copy, "iI") == nullptr);
-}
-
-std::string format_float(long double v) {
-    std::array<char, 5 * 1024> text;
-    const int n = std::snprintf(text.data(), text.size(), "%.17Lf", v);
-    std::string_view s(text.data(), static_cast<std::size_t>(n));
-    if (s.find('.') != std::string_view::npos) {
-        s = s.substr(0, s.find_last_not_of('0') + 1);
-        if (s.ends_with('.')) {
-            s.remove_suffix(1);
-        }
-    }
-    return std::string(s == "-0" ? "0" : s);
-}
-
 }  // namespace
+
+void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at) {
+    if (expires_at != 0) {
+        c.log("SET", key, value, "PXAT", digits(expires_at));
+    } else {
+        c.log("SET", key, value);
+    }
+}
 
 void cmd_set(const call& c) {
     set_options o;
@@ -395,50 +345,6 @@ void cmd_setrange(const call& c) {
     e->value.replace(at, value.size(), value);
     c.log("SETRANGE", k.key, c.arg(2), value);
     c.out.integer(static_cast<std::int64_t>(e->value.size()));
-}
-
-void cmd_incr(const call& c) { add(c, 1); }
-
-void cmd_decr(const call& c) { add(c, -1); }
-
-void cmd_incrby(const call& c) {
-    if (const auto n = integer_arg(c, 2)) {
-        add(c, *n);
-    }
-}
-
-void cmd_decrby(const call& c) {
-    const auto n = integer_arg(c, 2);
-    if (!n) {
-        return;
-    }
-    if (*n == std::numeric_limits<std::int64_t>::min()) {
-        c.out.error("ERR decrement would overflow");
-        return;
-    }
-    add(c, -*n);
-}
-
-void cmd_incrbyfloat(const call& c) {
-    const hashed_key k = c.data.hash(c.arg(1));
-    auto a = c.lock(k);
-    entry* const old = a.find(k);
-    long double value = 0;
-    long double delta = 0;
-    if ((old != nullptr && !parse_float(old->value, value)) || !parse_float(c.arg(2), delta)) {
-        c.out.error("ERR value is not a valid float");
-        return;
-    }
-    value += delta;
-    if (std::isnan(value) || std::isinf(value)) {
-        c.out.error("ERR increment would produce NaN or Infinity");
-        return;
-    }
-    entry& e = old != nullptr ? *old : a.find_or_insert(k);
-    e.value = format_float(value);
-    // The outcome, not the sum: the same on every machine.
-    log_set(c, k.key, e.value, e.expires_at);
-    c.out.bulk(e.value);
 }
 
 }  // namespace kv

@@ -39,8 +39,10 @@ connection::~connection() {
 }
 
 ringo::task<> connection::run() {
+    bool polite = false;
     try {
         co_await serve();
+        polite = true;
     } catch (const ringo::canceled&) {
         // The time to drain is over.
     } catch (const reply_too_big&) {
@@ -50,11 +52,10 @@ ringo::task<> connection::run() {
     unsubscribe_quietly();
     if (mail_ != nullptr) {
         // What has been promised is still sent, if the client takes it.
-        mail_->close();
-        if (!closing || !stream_.set_write_deadline(std::chrono::steady_clock::now() + 2s)) {
+        if (!polite || !stream_.set_write_deadline(std::chrono::steady_clock::now() + 2s)) {
             hang_up();
         }
-        co_await ringo::with_context(ringo::without_cancel(ringo::current_context()), feeder_);
+        co_await stop_feeding();
     }
 }
 
@@ -64,6 +65,17 @@ ringo::task<> connection::serve() {
             co_return;
         }
         const auto n = co_await stream_.read(input_.room());
+        if (!n && n.error() == ringo::errc::deadline_exceeded && !last_look_) {
+            // leave_by: the kernel may still hold what a slow reader or a busy machine has kept
+            // from being read in time. After this, reads bring that and then the end of the stream.
+            last_look_ = true;
+            ::shutdown(stream_.native_handle(), SHUT_RD);
+            const auto revived = stream_.set_read_deadline(ringo::time_point::max());
+            if (!revived) {
+                co_return;
+            }
+            continue;
+        }
         if (!n || *n == 0) {
             co_return;
         }
@@ -147,6 +159,9 @@ ringo::task<bool> connection::flush() {
         }
     }
     unlogged_.clear();
+    if (mail_ != nullptr && subscriptions() == 0) {
+        co_await stop_feeding();
+    }
     bool sent = true;
     if (mail_ != nullptr) {
         push(out.view());
@@ -183,6 +198,17 @@ ringo::task<> connection::feed() {
             co_return;
         }
     }
+}
+
+// Back to plain replies, once the mailbox is empty. Only without subscriptions: then no message can
+// come any more.
+ringo::task<> connection::stop_feeding() {
+    mail_->close();
+    if (feeder_) {
+        // It runs under the same context, so the end of that is the end of this wait, too.
+        co_await ringo::with_context(ringo::without_cancel(ringo::current_context()), feeder_);
+    }
+    mail_.reset();
 }
 
 void connection::push(std::string_view bytes) {

@@ -26,8 +26,8 @@ class server;
 
 /// A client of the server. Lives in the frame of the task that serves it.
 ///
-/// Replies of a batch are collected and sent with one write, after the log is safe. From the first
-/// SUBSCRIBE on, all output goes through a mailbox instead, whose task writes it, because messages
+/// Replies of a batch are collected and sent with one write, after the log is safe. While there are
+/// subscriptions, all output goes through a mailbox instead, whose task writes it, because messages
 /// come at any time and must not cut replies in two.
 class connection final : public session, public subscriber {
 public:
@@ -59,6 +59,7 @@ private:
     ringo::task<> serve();
     ringo::task<bool> flush();
     ringo::task<> feed();
+    ringo::task<> stop_feeding();
     bool answer(bool& flush_first);
     void reject_unlogged(const std::string& why);
     void push(std::string_view bytes);
@@ -73,6 +74,7 @@ private:
     parser parser_;
     parser::step pending_{parse_status::incomplete, 0};  // the command at the front of the input
     bool durable_always_;
+    bool last_look_ = false;  // the server drains: what has arrived is answered, no more
     // Where in `out` the replies of changes are: to be replaced if these cannot be logged.
     std::vector<std::pair<std::size_t, std::size_t>> unlogged_;
 

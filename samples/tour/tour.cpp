@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A tour of ringo in six timed steps: tasks, channels, timers, structured concurrency, locks, sockets.
+// A tour of ringo in six timed steps: tasks, channels, timers, structured concurrency, locks,
+// sockets.
 //
 // Run it:  tour            Takes a few seconds. RINGO_WORKERS and RINGO_BACKEND change how it runs.
 #include <ringo/ringo.hpp>

@@ -263,7 +263,7 @@ class Builder:
         if shutil.which("cargo") is None:
             raise Failed("no Rust toolchain")
         target = self.out / "tokio"
-        self.command("tokio_bench", ["cargo", "build", "--release", "--locked", "-j", self.jobs,
+        self.command("tokio_bench", ["cargo", "build", "--release", "-j", self.jobs,
                                      "--manifest-path", HERE / "tokio" / "Cargo.toml"],
                      env=dict(os.environ, CARGO_TARGET_DIR=str(target)))
         return target / "release" / "tokio_bench"

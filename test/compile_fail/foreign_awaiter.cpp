@@ -1,4 +1,4 @@
 // expect: this awaiter is not one of ringo's
-#include <ringo/ringo.hpp>
 #include <coroutine>
+#include <ringo/ringo.hpp>
 ringo::task<> g() { co_await std::suspend_always{}; }

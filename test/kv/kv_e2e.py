@@ -104,11 +104,11 @@ class Client:
 
     def rest(self):
         """Everything up to the end of the connection."""
-        out = b""
+        out = []
         with contextlib.suppress(ConnectionError):
             while data := self.file.read1(1 << 16):
-                out += data
-        return out
+                out.append(data)
+        return b"".join(out)
 
 
 class Server:
@@ -587,6 +587,33 @@ def slow_subscriber():
     return f"dropped after {rounds} MB"
 
 
+@check
+def former_subscriber():
+    """after its last UNSUBSCRIBE a client is an ordinary one: held back when slow, not dropped"""
+    with Server() as kv, kv.client() as c, kv.client(rcvbuf=4096) as slow:
+        value = b"v" * (1 << 20)
+        expect(c("SET", "big", value * 40), "OK")
+        expect(c("SET", "v", value), "OK")
+        for name in (b"a", b"b"):
+            expect(slow("SUBSCRIBE", name), [b"subscribe", name, 1])
+            expect(c("PUBLISH", name, "x"), 1)
+            expect(slow.read(), [b"message", name, b"x"])
+            expect(slow("UNSUBSCRIBE"), [b"unsubscribe", name, 0])
+            if slow("GET", "big") != value * 40:
+                raise AssertionError("another value")
+            slow.send(Client.encode("GET", "v") * 50)
+            before = kv.rss()
+            time.sleep(0.2)
+            if kv.rss() - before > 16 << 20:
+                raise AssertionError(f"{kv.rss() - before} bytes for answers nobody reads")
+            for _ in range(50):
+                expect(slow.read() == value, True)
+        # What a subscriber has been promised is sent, though it says no more.
+        slow.send(Client.encode("SUBSCRIBE", "a", "b"))
+        slow.sock.shutdown(socket.SHUT_WR)
+        expect(slow.rest().count(b"subscribe"), 2)
+
+
 # --- the end, and what survives it ------------------------------------------------------------
 
 @check
@@ -613,6 +640,15 @@ def drain():
             took = time.monotonic() - t
             if took > 4:
                 raise AssertionError(f"took {took:.1f} s")
+    # What lay unread when the signal came is answered, too.
+    with Server() as kv, kv.client() as c, kv.client() as slow:
+        c("SET", "v", "x" * 50000)
+        n = 2000
+        slow.send(Client.encode("GET", "v") * n)
+        time.sleep(0.1)
+        kv.proc.send_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        expect(slow.rest().count(b"$50000"), n, "answers")
     # One who does not read cannot hold it up for ever.
     with Server() as kv, kv.client() as c, kv.client(rcvbuf=4096) as slow:
         c("SET", "v", "x" * 1000000)

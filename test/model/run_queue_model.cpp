@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Model check of the run queue: the very code that ships, on relacy's atomics, which model weak memory.
+// Model check of the run queue: the very code that ships, on relacy's atomics, which model weak
+// memory.
 //
 // One owner pushes and pops, two thieves steal; every item must be taken exactly once, whatever the
 // interleaving. With -DRINGO_MUTANT=n a key line is weakened, and the check has to fail:
 //   1  the exchange of `head` in steal is a plain store   (items are taken twice)
-//   2  the store of `tail` in push is relaxed             (a thief reads a slot that is not written)
+//   2  the store of `tail` in push is relaxed             (a thief reads a slot that is not
+//   written)
 // clang-format off: relacy defines `delete` as a macro, and needs these two before it.
 #include "sched/run_queue.hpp"
 
@@ -129,7 +131,8 @@ int main(int argc, char** argv) {
     bounded.iteration_count = 100'000'000;
     bounded.search_type = rl::fair_context_bound_scheduler_type;
     bounded.context_bound = 2;
-    const bool held = rl::simulate<stealing>(random) && (mutant != 0 || rl::simulate<stealing>(bounded));
+    const bool held =
+        rl::simulate<stealing>(random) && (mutant != 0 || rl::simulate<stealing>(bounded));
     const bool good = held == (mutant == 0);
     std::printf("%s: %s\n", mutant == 0 ? "as shipped" : "mutant",
                 good ? "as expected" : "NOT as expected");

@@ -615,8 +615,8 @@ TEST_CASE("cancels racing with sends and receives lose and double nothing") {
                     for (int i = 0;; ++i) {
                         bool end = false;
                         try {
-                            auto v = co_await within(
-                                std::chrono::microseconds((i * 11 + p) % 50), c.recv());
+                            auto v = co_await within(std::chrono::microseconds((i * 11 + p) % 50),
+                                                     c.recv());
                             end = !v;
                             got += v ? v->value : 0;
                         } catch (const canceled&) {

@@ -304,7 +304,8 @@ TEST_CASE("with_context and within run one operation or task under another conte
     });
 }
 
-TEST_CASE("every wait ends with the context's error, cancelled while it waits or before it starts") {
+TEST_CASE(
+    "every wait ends with the context's error, cancelled while it waits or before it starts") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {
             channel<int> c;
@@ -312,7 +313,8 @@ TEST_CASE("every wait ends with the context's error, cancelled while it waits or
             const mutex_guard held = co_await mu.lock();
             wait_group wg;
             wg.add();
-            auto endless = go([]() -> task<> { co_await without_cancel(current_context()).done(); });
+            auto endless =
+                go([]() -> task<> { co_await without_cancel(current_context()).done(); });
             auto never = with_cancel(context::background());
             const auto all = [&](int kind) -> task<> {
                 switch (kind) {

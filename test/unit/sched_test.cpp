@@ -51,17 +51,16 @@ task<> echo_server(net::tcp_listener l) {
     }
 }
 
-// Everything a blocked worker holds: queued tasks, timers, sockets. Returns the worst lateness.
+// A task holds its thread until everything that its worker held has made progress elsewhere: queued
+// tasks, timers, sockets. Without the hand-off that is never, and the watchdog ends the test. How
+// late the others are at most is measured by test/bench.
 template <class Hog>
-duration worst_lateness(unsigned workers, Hog hog) {
-    std::atomic<std::int64_t> worst{0};
-    const auto note = [&](clock_type::duration late) {
-        std::int64_t w = worst.load();
-        while (late.count() > w && !worst.compare_exchange_weak(w, late.count())) {
-        }
-    };
+void blocks_until_others_progress(unsigned workers, Hog hold) {
     run_at(workers, [&]() -> task<> {
         std::atomic<bool> stop{false};
+        std::atomic<int> timers{0};
+        std::atomic<int> echoes{0};
+        std::atomic<int> messages{0};
         result<net::tcp_listener> l = co_await net::listen(std::string("127.0.0.1:0"));
         const std::string at = l->address().to_string();
         (void)go(echo_server, std::move(*l));
@@ -69,9 +68,8 @@ duration worst_lateness(unsigned workers, Hog hog) {
         for (int i = 0; i < 20; ++i) {
             all.go([&]() -> task<> {
                 while (!stop) {
-                    const auto due = clock_type::now() + 5ms;
-                    co_await sleep_until(due);
-                    note(clock_type::now() - due);
+                    co_await sleep(1ms);
+                    ++timers;
                 }
             });
         }
@@ -79,12 +77,11 @@ duration worst_lateness(unsigned workers, Hog hog) {
             result<net::tcp_stream> c = co_await net::dial(at);
             std::array<std::byte, 64> buffer{};
             while (!stop) {
-                const auto start = clock_type::now();
                 const io_result w = co_await c->write(buffer);
                 CHECK(w);
                 const io_result r = co_await c->read_exactly(buffer);
                 CHECK(r);
-                note(clock_type::now() - start);
+                ++echoes;
                 co_await sleep(1ms);
             }
         });
@@ -92,9 +89,7 @@ duration worst_lateness(unsigned workers, Hog hog) {
         all.go([&]() -> task<> {
             int i = 0;
             while (!stop) {
-                const auto start = clock_type::now();
                 co_await ping.send(i++);
-                note(clock_type::now() - start);
                 co_await yield();
             }
             ping.close();
@@ -105,32 +100,39 @@ duration worst_lateness(unsigned workers, Hog hog) {
                 if (!v) {
                     break;
                 }
+                ++messages;
             }
         });
-        co_await sleep(30ms);
-        auto blocked = go([&]() -> task<> {
-            hog();
-            co_return;
-        });
-        co_await blocked;
+        co_await sleep(10ms);
+        for (int round = 0; round < 3; ++round) {
+            auto blocked = go([&]() -> task<> {
+                const int t = timers;
+                const int e = echoes;
+                const int m = messages;
+                while (timers < t + 40 || echoes < e + 5 || messages < m + 100) {
+                    hold();
+                }
+                co_return;
+            });
+            co_await blocked;
+        }
         stop = true;
         co_await all.wait();
     });
-    return duration(worst.load());
 }
 
 }  // namespace
 
-// The promise is 25 ms on a quiet machine; the test allows for a busy one, and only has to tell it
-// from the half second that no hand-off would cost. test/bench measures the promise.
-TEST_CASE("a worker blocked in nanosleep makes no other task, timer or socket late") {
-    CHECK(worst_lateness(1, [] { block_thread(500ms); }) < 250ms);
-    CHECK(worst_lateness(2, [] { block_thread(500ms); }) < 250ms);
+TEST_CASE("a worker blocked in nanosleep holds up no other task, timer or socket") {
+    for (const unsigned workers : {1U, 2U}) {
+        blocks_until_others_progress(workers, [] { block_thread(30ms); });
+    }
 }
 
-TEST_CASE("a worker in a compute loop makes no other task, timer or socket late") {
-    CHECK(worst_lateness(1, [] { compute(500ms); }) < 250ms);
-    CHECK(worst_lateness(2, [] { compute(500ms); }) < 250ms);
+TEST_CASE("a worker in a compute loop holds up no other task, timer or socket") {
+    for (const unsigned workers : {1U, 2U}) {
+        blocks_until_others_progress(workers, [] { compute(1ms); });
+    }
 }
 
 TEST_CASE("a task that blocks goes on after its worker has lost the processor") {
@@ -200,9 +202,7 @@ TEST_CASE("many blocked tasks at once hold up nobody") {
                 co_return;
             });
         }
-        const auto start = clock_type::now();
         co_await sleep(5ms);
-        CHECK(clock_type::now() - start < 1s);
         co_await all.wait();
         CHECK(done == 12);
     });

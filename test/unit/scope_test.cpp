@@ -111,7 +111,8 @@ TEST_CASE("a result with an error is a failure") {
     });
 }
 
-TEST_CASE("after cancel() scope returns normally; in cancelled surroundings it throws, at the end") {
+TEST_CASE(
+    "after cancel() scope returns normally; in cancelled surroundings it throws, at the end") {
     run_at(2, []() -> task<> {
         const std::string a = co_await outcome([](group& g) -> task<> {
             g.go([]() -> task<> { co_await sleep(1h); });

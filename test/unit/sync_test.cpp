@@ -199,10 +199,12 @@ TEST_CASE("wait_group::go counts, moves its arguments, and done runs after the f
         std::atomic<int> n{0};
         wait_group wg;
         for (int i = 0; i < 1000; ++i) {
-            wg.go([](std::atomic<int>* k, int v) -> task<> {
-                co_await yield();
-                *k += v;
-            }, &n, 2);
+            wg.go(
+                [](std::atomic<int>* k, int v) -> task<> {
+                    co_await yield();
+                    *k += v;
+                },
+                &n, 2);
         }
         co_await wg.wait();
         CHECK(n == 2000);

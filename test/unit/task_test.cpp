@@ -205,8 +205,7 @@ TEST_CASE("or_return leaves the task early with the error, or yields the value")
     run_at(1, []() -> task<> {
         auto f = [](bool ok) -> task<result<int>> {
             const counted c(1);
-            const int v =
-                co_await or_return(ok ? result<int>(3) : result<int>(errc::closed));
+            const int v = co_await or_return(ok ? result<int>(3) : result<int>(errc::closed));
             co_return v + 1;
         };
         const result<int> good = co_await f(true);

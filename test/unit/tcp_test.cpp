@@ -142,8 +142,7 @@ TEST_CASE("a cancelled read ends with the context's error and takes no byte") {
         pair p = co_await connected();
         std::array<char, 8> buffer{};
         for (int i = 0; i < 50; ++i) {
-            const result<std::size_t> r =
-                co_await within(1ms, p.b.read(std::span<char>(buffer)));
+            const result<std::size_t> r = co_await within(1ms, p.b.read(std::span<char>(buffer)));
             CHECK(r.error() == errc::deadline_exceeded);
         }
         cancelable_context c = with_cancel(current_context());

@@ -66,7 +66,8 @@ TEST_CASE("100,000 sleepers, none early, none forgotten") {
             wait_group all;
             for (int i = 0; i < scaled(100'000); ++i) {
                 all.go([&, i]() -> task<> {
-                    const auto due = clock_type::now() + std::chrono::microseconds(i * 7919 % 20000);
+                    const auto due =
+                        clock_type::now() + std::chrono::microseconds(i * 7919 % 20000);
                     co_await sleep_until(due);
                     early += clock_type::now() < due ? 1 : 0;
                 });

@@ -340,7 +340,8 @@ class send_awaiter : public channel_awaiter<T> {
     using base::node_;
 
 public:
-    send_awaiter(channel_core<T>* c, channel_value<T>&& v) : base(c), value_(pack<T>(std::move(v))) {}
+    send_awaiter(channel_core<T>* c, channel_value<T>&& v)
+        : base(c), value_(pack<T>(std::move(v))) {}
     send_awaiter(send_awaiter&&) noexcept = default;
     ~send_awaiter() {
         if (node_.owner != nullptr && core_ != nullptr) {
@@ -349,8 +350,7 @@ public:
     }
 
     bool await_ready() {
-        if (core_ == nullptr || core_->size() == core_->capacity ||
-            !base::may_complete_inline()) {
+        if (core_ == nullptr || core_->size() == core_->capacity || !base::may_complete_inline()) {
             return false;  // await_suspend looks again, under the lock, and may wait at once
         }
         waiter* woken = nullptr;

@@ -33,7 +33,8 @@ public:
     }
     void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void unref() noexcept;
-    /// Ends all operations, now and later, with errc::closed. The caller's reference remains.
+    /// Ends all operations, now and later, with errc::closed, and closes the descriptor when the
+    /// last of them has let go of it. The caller's reference remains. Idempotent, from any thread.
     void close() noexcept;
     /// Deadline of all operations of that direction, also of those that wait already; max(): none.
     void set_deadline(direction d, time_point at);
@@ -52,10 +53,12 @@ private:
     };
 
     ~fd_state() = default;
+    void drop_user() noexcept;
     void cancel_ops(direction d) noexcept;  // under lock_
     static void deadline_fired(timer_node* t) noexcept;
 
-    std::atomic<std::uint32_t> refs_{1};
+    std::atomic<std::uint32_t> refs_{1};   // of the memory
+    std::atomic<std::uint32_t> users_{1};  // of the descriptor: operations, and 1 until closed
     const int fd_;
     spin_lock lock_;
     fd_op* first_[2] = {nullptr, nullptr};  // operations that wait, or are about to
@@ -107,8 +110,16 @@ public:
             std::exchange(s_, nullptr)->unref();
         }
     }
+    /// Ends operations and closes; the handle stays, so other tasks may still hold it in their
+    /// hands.
+    void close() const noexcept {
+        if (s_ != nullptr) {
+            s_->close();
+        }
+    }
     fd_state* get() const noexcept { return s_; }
-    explicit operator bool() const noexcept { return s_ != nullptr; }
+    /// True while open.
+    explicit operator bool() const noexcept { return s_ != nullptr && !s_->is_closed(); }
 
 private:
     fd_state* s_ = nullptr;

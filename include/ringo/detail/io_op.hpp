@@ -12,17 +12,17 @@ namespace ringo::detail {
 
 enum class io_code : std::uint8_t {
     nop,
-    recv,      // addr, len, flags (MSG_*)
-    send,      // addr, len, flags
-    recvmsg,   // addr: msghdr*
-    sendmsg,   // addr: msghdr*, flags
-    accept,    // addr: sockaddr*, off: socklen_t*, flags (SOCK_*)
-    connect,   // addr: sockaddr*, len
-    poll,      // len: events
-    read,      // addr, len, off
-    write,     // addr, len, off
-    fsync,     // flags: 1 for data only
-    openat,    // addr: path, len: mode, flags: O_*
+    recv,     // addr, len, flags (MSG_*)
+    send,     // addr, len, flags
+    recvmsg,  // addr: msghdr*
+    sendmsg,  // addr: msghdr*, flags
+    accept,   // addr: sockaddr*, off: socklen_t*, flags (SOCK_*)
+    connect,  // addr: sockaddr*, len
+    poll,     // len: events
+    read,     // addr, len, off
+    write,    // addr, len, off
+    fsync,    // flags: 1 for data only
+    openat,   // addr: path, len: mode, flags: O_*
     close,
 };
 
@@ -30,22 +30,22 @@ enum class io_code : std::uint8_t {
 /// has let go of it.
 struct io_op {
     io_code code = io_code::nop;
-    bool in_flight = false;       // the driver knows it
-    bool cancel_sent = false;     // and has asked the kernel to cancel it
+    bool in_flight = false;    // the driver knows it
+    bool cancel_sent = false;  // and has asked the kernel to cancel it
     std::int32_t fd = -1;
     void* addr = nullptr;
     std::uint32_t len = 0;
     std::uint32_t flags = 0;
     std::uint64_t off = 0;
-    std::int32_t res = 0;         // >= 0, or a negative errno
-    routine* r = nullptr;         // who waits
+    std::int32_t res = 0;  // >= 0, or a negative errno
+    routine* r = nullptr;  // who waits
     /// Not zero: end at once. Looked at after the wait has been published, so that whoever sets it
     /// and then looks for published waits misses nobody. Null: never.
     const std::atomic<std::uint8_t>* abort = nullptr;
     /// Called by the driver's worker when the kernel has answered; true: `op` has been changed and
     /// is to be submitted again; false: the wait is over. Null: false.
     bool (*again)(io_op* op, bool cancel_requested) = nullptr;
-    io_op* prev = nullptr;        // the driver's lists
+    io_op* prev = nullptr;  // the driver's lists
     io_op* next = nullptr;
 
     io_op() noexcept = default;

@@ -78,8 +78,9 @@ struct link_slot<void> : await_link {
     }
 };
 
-/// A promise's first 24 bytes. Every promise type derives from it at offset 0 and has its alignment,
-/// so that a frame can be reached from its promise_base and back without knowing its type.
+/// A promise's first 24 bytes. Every promise type derives from it at offset 0 and has its
+/// alignment, so that a frame can be reached from its promise_base and back without knowing its
+/// type.
 struct promise_base {
     // An await_link*; or, for the root of a routine without a result, root_tag, or an
     // error_box* | root_tag once an exception has left it.
@@ -182,8 +183,8 @@ concept has_member_co_await = requires(A&& a) { static_cast<A&&>(a).operator co_
 template <class>
 inline constexpr bool always_false = false;
 
-/// Stands for an awaiter that lives to the end of the full expression: g++ 12 copies an awaiter that
-/// await_transform returns by reference.
+/// Stands for an awaiter that lives to the end of the full expression: g++ 12 copies an awaiter
+/// that await_transform returns by reference.
 template <class A>
 class awaiter_ref {
 public:

@@ -118,21 +118,21 @@ struct resume_hook {
 /// Its memory is type-stable: once a routine, always a routine, so a late canceller may look at the
 /// state word of one that has ended meanwhile, and finds the sequence number changed.
 struct alignas(64) routine : waiter {
-    promise_base* leaf = nullptr;        // the frame to resume
-    context_state* ctx = nullptr;        // the current context; never null while alive
+    promise_base* leaf = nullptr;         // the frame to resume
+    context_state* ctx = nullptr;         // the current context; never null while alive
     std::atomic<std::uintptr_t> join{0};  // see go.hpp: a waiting node, or flags
-    routine_ext* ext = nullptr;          // closure, result, group membership; often null
+    routine_ext* ext = nullptr;           // closure, result, group membership; often null
     std::uintptr_t aux = 0;  // while it waits: const wait_ops*, io_op* | 1, or resume_hook* | 2
-    std::int16_t ticks = 0;              // awaits that may complete before it must yield
+    std::int16_t ticks = 0;  // awaits that may complete before it must yield
     std::atomic<std::uint8_t> flags{0};  // written by the routine itself only
     std::atomic<std::uint8_t> rt{0};     // index of its runtime, 0: free memory
     std::uint32_t depth = 0;             // go nesting; children are destroyed before parents
 
-    static constexpr std::uint8_t has_error = 1;     // aux is an error_box*
-    static constexpr std::uint8_t under_root = 2;    // its current context is the runtime's root's
-    static constexpr std::uint8_t retry_io = 4;      // aux is an operation yet to be submitted
-    static constexpr std::uint8_t has_hook = 16;     // aux is a resume_hook to ask first
-    static constexpr std::uint8_t queued = 8;        // at teardown: found in a queue
+    static constexpr std::uint8_t has_error = 1;   // aux is an error_box*
+    static constexpr std::uint8_t under_root = 2;  // its current context is the runtime's root's
+    static constexpr std::uint8_t retry_io = 4;    // aux is an operation yet to be submitted
+    static constexpr std::uint8_t has_hook = 16;   // aux is a resume_hook to ask first
+    static constexpr std::uint8_t queued = 8;      // at teardown: found in a queue
 
     bool flag(std::uint8_t f) const noexcept {
         return (flags.load(std::memory_order_acquire) & f) != 0;
@@ -217,10 +217,10 @@ struct wait_node {
     wait_node* prev = nullptr;
     wait_node* next = nullptr;
     waiter* owner = nullptr;
-    void* slot = nullptr;     // where the value is, or goes; meaning belongs to the source
-    std::uint32_t arm = 0;    // which arm of a select
-    bool linked = false;      // guarded by the source's lock
-    std::uint8_t kind = 0;    // meaning belongs to the source
+    void* slot = nullptr;   // where the value is, or goes; meaning belongs to the source
+    std::uint32_t arm = 0;  // which arm of a select
+    bool linked = false;    // guarded by the source's lock
+    std::uint8_t kind = 0;  // meaning belongs to the source
 
     wait_node() noexcept = default;
     explicit wait_node(waiter* w, void* s = nullptr, std::uint32_t a = 0) noexcept
@@ -260,7 +260,8 @@ public:
     }
     /// Claims the first waiter that can still be claimed and unlinks its node. Nodes whose waiter
     /// somebody else has claimed are unlinked on the way: their owner looks at `linked` under the
-    /// source's lock, and a crowd of cancelled waiters costs each of them one step, not one per peer.
+    /// source's lock, and a crowd of cancelled waiters costs each of them one step, not one per
+    /// peer.
     /// @return the node, or null when nobody can be claimed
     wait_node* claim_front() noexcept {
         while (wait_node* n = head_) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns what is beside a routine when it needs more than one cache line: closure, result, membership.
+// Owns what is beside a routine when it needs more than one cache line: closure, result,
+// membership.
 #pragma once
 
 #include <ringo/config.hpp>
@@ -31,16 +32,16 @@ struct routine_ext {
     routine_ext(const routine_ext&) = delete;
     routine_ext& operator=(const routine_ext&) = delete;
 
-    std::uint32_t size;            // of the whole block
+    std::uint32_t size;  // of the whole block
     bool closure_alive = false;
-    bool helper = false;           // a task of the library in a group of the user
-    await_link* slot = nullptr;    // for a task with a result
+    bool helper = false;         // a task of the library in a group of the user
+    await_link* slot = nullptr;  // for a task with a result
     void (*destroy_closure)(routine_ext*) noexcept = nullptr;
     void (*destroy_all)(routine_ext*) noexcept = nullptr;  // the rest; not the memory
     /// The failure in a result, for a member of a group.
     std::exception_ptr (*check)(routine_ext*) = nullptr;
-    context_member member;                   // the membership it was spawned with
-    context_member* innermost = nullptr;     // the membership in force
+    context_member member;                // the membership it was spawned with
+    context_member* innermost = nullptr;  // the membership in force
 };
 
 template <class T>
@@ -87,7 +88,8 @@ struct plain_ext : result_ext<T> {
 };
 
 /// Makes a routine of the runtime at hand (the current task's, or the one of a spawn_scope), under
-/// `under`, or the current context when that is null. @throws std::logic_error outside of any runtime
+/// `under`, or the current context when that is null. @throws std::logic_error outside of any
+/// runtime
 RINGO_API routine* spawn_prepare(context_state* under = nullptr);
 /// Ties frame and block to it.
 RINGO_API void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
@@ -210,14 +212,14 @@ struct spawn_result {
                   "ringo: go(f, args...) moves f and args into the new task and calls f with the "
                   "copies; f cannot be called so. A parameter of type T& cannot bind to a copy: "
                   "take it by value, or pass std::ref and keep the object alive");
-    using returned = typename std::conditional_t<std::is_invocable_v<F, Args...>,
-                                                 std::invoke_result<F, Args...>,
-                                                 std::type_identity<task<void>>>::type;
+    using returned =
+        typename std::conditional_t<std::is_invocable_v<F, Args...>, std::invoke_result<F, Args...>,
+                                    std::type_identity<task<void>>>::type;
     static_assert(is_task<returned>::value,
                   "ringo: go needs a function that returns ringo::task<...>; for a plain function "
                   "write a task that calls it, or use ringo::blocking");
-    using type = typename std::conditional_t<is_task<returned>::value, returned,
-                                             task<void>>::value_type;
+    using type =
+        typename std::conditional_t<is_task<returned>::value, returned, task<void>>::value_type;
 };
 
 }  // namespace ringo::detail

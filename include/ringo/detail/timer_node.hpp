@@ -14,12 +14,12 @@ class timer_heap;
 
 /// One timer. While it is in a heap its memory belongs to both sides, under the heap's lock.
 struct timer_node {
-    std::int64_t when = 0;                    // ns of the steady clock
-    std::atomic<timer_heap*> heap{nullptr};   // where it is; null: nowhere
-    std::uint32_t index = 0;                  // its place there
+    std::int64_t when = 0;                   // ns of the steady clock
+    std::atomic<timer_heap*> heap{nullptr};  // where it is; null: nowhere
+    std::uint32_t index = 0;                 // its place there
     std::uint32_t arm = 0;
-    waiter* owner = nullptr;                  // who waits for it, or null:
-    void (*fire)(timer_node*) = nullptr;      // called on a worker, without locks
+    waiter* owner = nullptr;              // who waits for it, or null:
+    void (*fire)(timer_node*) = nullptr;  // called on a worker, without locks
     timer_node* next = nullptr;
 
     timer_node() noexcept = default;

@@ -78,7 +78,7 @@ public:
     /// Cuts or extends the file. May block for a moment.
     result<> truncate(std::uint64_t size) const noexcept;
     /// Idempotent.
-    void close() noexcept { fd_.reset(); }
+    void close() const noexcept { fd_.close(); }
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
     int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
 

@@ -71,8 +71,8 @@ struct host_port {
 };
 
 /// Splits "host:port", "[v6]:port", ":port" as Go's net.SplitHostPort does.
-/// @return errc::bad_address when the port is missing, there are too many colons, or brackets do not
-/// match
+/// @return errc::bad_address when the port is missing, there are too many colons, or brackets do
+/// not match
 RINGO_API result<host_port> split_host_port(std::string_view text);
 
 }  // namespace ringo::net

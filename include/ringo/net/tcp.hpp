@@ -62,9 +62,9 @@ class accept_awaiter;
 
 /// A TCP connection. Closed when it goes.
 ///
-/// **Thread safety**: one task may read while another writes; close, set_*_deadline, and the addresses
-/// may be used by any task at any time. Concurrent writes of several tasks may be interleaved.
-/// The object must outlive its operations; its memory may move between them.
+/// **Thread safety**: one task may read while another writes; close, set_*_deadline, and the
+/// addresses may be used by any task at any time. Concurrent writes of several tasks may be
+/// interleaved. The object must outlive its operations; its memory may move between them.
 class RINGO_API tcp_stream {
 public:
     /// Closed: every operation fails with errc::closed.
@@ -123,7 +123,7 @@ public:
     /// Ends the sending direction: the peer reads the end of the stream.
     result<> close_write() const;
     /// Ends waiting operations with errc::closed and closes the socket. Idempotent.
-    void close() noexcept { fd_.reset(); }
+    void close() const noexcept { fd_.close(); }
 
     /// Switches Nagle's algorithm off (the default) or on.
     result<> set_no_delay(bool on) const;
@@ -165,13 +165,12 @@ public:
     /// The address it listens on, with the port the system chose.
     const net::address& address() const noexcept { return address_; }
     /// Ends a waiting accept with errc::closed. Idempotent.
-    void close() noexcept { fd_.reset(); }
+    void close() const noexcept { fd_.close(); }
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
     int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
 
     /// @private
-    tcp_listener(detail::fd_handle fd, net::address a) noexcept
-        : fd_(std::move(fd)), address_(a) {}
+    tcp_listener(detail::fd_handle fd, net::address a) noexcept : fd_(std::move(fd)), address_(a) {}
 
 private:
     detail::fd_handle fd_;

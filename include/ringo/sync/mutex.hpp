@@ -41,9 +41,9 @@ private:
 
 /// Mutual exclusion between tasks; held across co_await if need be, unlocked by any task or thread.
 ///
-/// Waiters are first in, first out, but a task that comes by may take a free lock before the one that
-/// has been woken for it; a waiter that has starved for 1 ms gets the lock handed over directly.
-/// Not recursive. Must outlive its waiters. **Thread safety**: all members from anywhere.
+/// Waiters are first in, first out, but a task that comes by may take a free lock before the one
+/// that has been woken for it; a waiter that has starved for 1 ms gets the lock handed over
+/// directly. Not recursive. Must outlive its waiters. **Thread safety**: all members from anywhere.
 class RINGO_API mutex {
 public:
     mutex() noexcept = default;
@@ -58,9 +58,7 @@ public:
     [[nodiscard("lock does nothing until it is awaited")]] detail::mutex_awaiter lock() noexcept;
 
     /// Takes the lock if that is possible at once; never while a waiter starves.
-    mutex_guard try_lock() noexcept {
-        return mutex_guard(try_take() ? this : nullptr);
-    }
+    mutex_guard try_lock() noexcept { return mutex_guard(try_take() ? this : nullptr); }
 
     /// Unlocks; whoever holds the guard should use that. Terminates when it is not locked.
     void unlock() noexcept {
@@ -146,8 +144,6 @@ private:
 
 }  // namespace detail
 
-inline detail::mutex_awaiter mutex::lock() noexcept {
-    return detail::mutex_awaiter(*this);
-}
+inline detail::mutex_awaiter mutex::lock() noexcept { return detail::mutex_awaiter(*this); }
 
 }  // namespace ringo

@@ -18,8 +18,8 @@ class wait_group_awaiter;
 
 /// Waits for a number of tasks to finish, as Go's sync.WaitGroup.
 ///
-/// Add before the task that calls done() is started. May be used again once all waits have returned,
-/// and destroyed as soon as wait() has. **Thread safety**: all members from anywhere.
+/// Add before the task that calls done() is started. May be used again once all waits have
+/// returned, and destroyed as soon as wait() has. **Thread safety**: all members from anywhere.
 class RINGO_API wait_group : detail::completion {
 public:
     wait_group() noexcept : completion{&wait_group::member_ended} {}
@@ -39,8 +39,8 @@ public:
     [[nodiscard("wait does nothing until it is awaited")]] detail::wait_group_awaiter
     wait() noexcept;
 
-    /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves it,
-    /// other than ringo::canceled, ends the program, and the counter stays.
+    /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
+    /// it, other than ringo::canceled, ends the program, and the counter stays.
     template <class F, class... Args>
     void go(F f, Args... args);
 

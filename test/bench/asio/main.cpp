@@ -91,7 +91,8 @@ double resident_bytes() {
     long size = 0;
     long resident = 0;
     std::FILE* file = std::fopen("/proc/self/statm", "r");
-    if (file == nullptr || std::fscanf(file, "%ld %ld", &size, &resident) != 2) die("statm");
+    if (file == nullptr || std::fscanf(file, "%ld %ld", &size, &resident) != 2)
+        die("statm");
     std::fclose(file);
     return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
@@ -101,7 +102,8 @@ class gate {
 public:
     gate(asio::any_io_executor ex, long count) : left_(count), open_(ex, 1) {}
     void arrive() {
-        if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) open_.try_send(error_code{}, 0L);
+        if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            open_.try_send(error_code{}, 0L);
     }
     awaitable<void> wait() { co_await open_.async_receive(use_awaitable); }
 
@@ -126,7 +128,8 @@ awaitable<fields> spawn_join(params p) {
     auto ex = co_await asio::this_coro::executor;
     gate all(ex, p.n);
     auto start = clock_type::now();
-    for (long i = 0; i < p.n; ++i) co_spawn(ex, trivial(all), detached);
+    for (long i = 0; i < p.n; ++i)
+        co_spawn(ex, trivial(all), detached);
     co_await all.wait();
     co_return per_op(start, p.n);
 }
@@ -134,7 +137,8 @@ awaitable<fields> spawn_join(params p) {
 /// Asio's own fork and join: operator&& spawns both branches.
 awaitable<long> fib(long n) {
     using namespace asio::experimental::awaitable_operators;
-    if (n < 2) co_return n;
+    if (n < 2)
+        co_return n;
     auto [left, right] = co_await (fib(n - 1) && fib(n - 2));
     co_return left + right;
 }
@@ -143,11 +147,13 @@ awaitable<fields> fib_fork(params p) {
     long value = 0, next = 1, before = 0, forks = 0;  // forks of fib(i - 1) and fib(i)
     for (long i = 0; i < p.n; ++i) {
         value = std::exchange(next, value + next);
-        if (i > 0) before = std::exchange(forks, before + forks + 1);
+        if (i > 0)
+            before = std::exchange(forks, before + forks + 1);
     }
     auto start = clock_type::now();
     long got = co_await fib(p.n);
-    if (got != value) die("fib_fork: wrong result");
+    if (got != value)
+        die("fib_fork: wrong result");
     co_return per_op(start, forks);
 }
 
@@ -156,7 +162,8 @@ awaitable<fields> fib_fork(params p) {
 awaitable<fields> await_chain(params p) {
     auto start = clock_type::now();
     unsigned long sum = 0;
-    for (long i = 0; i < p.n; ++i) sum += co_await child(static_cast<unsigned long>(i));
+    for (long i = 0; i < p.n; ++i)
+        sum += co_await child(static_cast<unsigned long>(i));
     fields result = per_op(start, p.n);
     volatile unsigned long sink = sum;
     static_cast<void>(sink);
@@ -165,7 +172,8 @@ awaitable<fields> await_chain(params p) {
 
 awaitable<void> yielder(long times, gate& g) {
     auto ex = co_await asio::this_coro::executor;
-    for (long i = 0; i < times; ++i) co_await asio::post(ex, use_awaitable);
+    for (long i = 0; i < times; ++i)
+        co_await asio::post(ex, use_awaitable);
     g.arrive();
 }
 
@@ -175,7 +183,8 @@ awaitable<fields> yield_row(params p) {
     auto ex = co_await asio::this_coro::executor;
     gate all(ex, tasks);
     auto start = clock_type::now();
-    for (long i = 0; i < tasks; ++i) co_spawn(ex, yielder(each, all), detached);
+    for (long i = 0; i < tasks; ++i)
+        co_spawn(ex, yielder(each, all), detached);
     co_await all.wait();
     co_return per_op(start, tasks * each);
 }
@@ -194,7 +203,8 @@ awaitable<fields> idle_mem(params p) {
     Channel ch(ex, 0);
     gate reached(ex, p.n);
     gate gone(ex, p.n);
-    for (long i = 0; i < p.n; ++i) co_spawn(ex, park(ch, reached, gone), detached);
+    for (long i = 0; i < p.n; ++i)
+        co_spawn(ex, park(ch, reached, gone), detached);
     co_await reached.wait();
     co_await pause_for(100ms);
     const double after = resident_bytes();
@@ -209,7 +219,8 @@ template <class Channel>
 awaitable<void> ponger(Channel& ping, Channel& pong, gate& g) {
     for (;;) {
         auto [failed, value] = co_await ping.async_receive(no_throw);
-        if (failed) break;
+        if (failed)
+            break;
         co_await pong.async_send(error_code{}, value, use_awaitable);
     }
     g.arrive();
@@ -235,7 +246,8 @@ awaitable<fields> chan_pingpong(params p) {
 
 template <class Channel>
 awaitable<void> produce(Channel& ch, long count, gate& g) {
-    for (long i = 0; i < count; ++i) co_await ch.async_send(error_code{}, i, use_awaitable);
+    for (long i = 0; i < count; ++i)
+        co_await ch.async_send(error_code{}, i, use_awaitable);
     g.arrive();
 }
 
@@ -244,7 +256,8 @@ awaitable<void> consume(Channel& ch, std::atomic<long>& total, gate& g) {
     long got = 0;
     for (;;) {
         const long value = co_await ch.async_receive(use_awaitable);
-        if (value == end_mark) break;
+        if (value == end_mark)
+            break;
         ++got;
     }
     total += got;
@@ -272,7 +285,8 @@ awaitable<fields> many_to_many(params p, long side) {
     }
     co_await receivers.wait();
     fields result = per_op(start, side * each);
-    if (total != side * each) die("lost messages");
+    if (total != side * each)
+        die("lost messages");
     co_return result;
 }
 
@@ -292,20 +306,23 @@ long nth_prime(long n) {
     for (long v = 2; static_cast<long>(primes.size()) < n; ++v) {
         bool prime = true;
         for (long q : primes) {
-            if (q * q > v) break;
+            if (q * q > v)
+                break;
             if (v % q == 0) {
                 prime = false;
                 break;
             }
         }
-        if (prime) primes.push_back(v);
+        if (prime)
+            primes.push_back(v);
     }
     return primes.back();
 }
 
 template <class Channel>
 awaitable<void> generate(std::shared_ptr<Channel> out, long limit) {
-    for (long v = 2; v <= limit; ++v) co_await out->async_send(error_code{}, v, use_awaitable);
+    for (long v = 2; v <= limit; ++v)
+        co_await out->async_send(error_code{}, v, use_awaitable);
     out->close();
 }
 
@@ -313,8 +330,10 @@ template <class Channel>
 awaitable<void> filter(std::shared_ptr<Channel> in, std::shared_ptr<Channel> out, long prime) {
     for (;;) {
         auto [failed, v] = co_await in->async_receive(no_throw);
-        if (failed) break;
-        if (v % prime != 0) co_await out->async_send(error_code{}, v, use_awaitable);
+        if (failed)
+            break;
+        if (v % prime != 0)
+            co_await out->async_send(error_code{}, v, use_awaitable);
     }
     out->close();
 }
@@ -330,14 +349,16 @@ awaitable<fields> chan_sieve(params p) {
     long found = 0;
     for (;;) {
         auto [failed, prime] = co_await in->async_receive(no_throw);
-        if (failed) break;
+        if (failed)
+            break;
         ++found;
         auto out = std::make_shared<Channel>(ex, 0);
         co_spawn(ex, filter(in, out, prime), detached);
         in = out;
     }
     fields result = per_op(start, p.n);
-    if (found != p.n) die("chan_sieve: wrong number of primes");
+    if (found != p.n)
+        die("chan_sieve: wrong number of primes");
     co_return result;
 }
 
@@ -384,7 +405,8 @@ awaitable<fields> timers_cancel_1(params p) {
         asio::steady_timer timer(ex, 1h);
         timer.async_wait([](error_code) {});
         timer.cancel();
-        if (i % 64 == 63) co_await asio::post(ex, use_awaitable);
+        if (i % 64 == 63)
+            co_await asio::post(ex, use_awaitable);
     }
     co_await asio::post(ex, use_awaitable);
     co_return per_op(start, p.n);
@@ -401,7 +423,8 @@ awaitable<fields> timers_cancel_1m(params p) {
         timer.emplace(ex, 1h + std::chrono::milliseconds(i * 7919 % p.n));
         timer->async_wait([&all](error_code) { all.arrive(); });
     }
-    for (long i = 0; i < p.n; ++i) timers[static_cast<std::size_t>(i * 104'729 % p.n)].reset();
+    for (long i = 0; i < p.n; ++i)
+        timers[static_cast<std::size_t>(i * 104'729 % p.n)].reset();
     co_await all.wait();
     co_return per_op(start, p.n);
 }
@@ -412,10 +435,12 @@ awaitable<void> echo(asio::ip::tcp::socket socket) {
     std::array<char, 1024> buf;
     for (;;) {
         auto [failed, n] = co_await socket.async_read_some(asio::buffer(buf), no_throw);
-        if (failed) break;
+        if (failed)
+            break;
         auto [lost, written] =
             co_await asio::async_write(socket, asio::buffer(buf.data(), n), no_throw);
-        if (lost) break;
+        if (lost)
+            break;
     }
 }
 
@@ -423,7 +448,8 @@ awaitable<void> serve(asio::ip::tcp::acceptor& acceptor) {
     auto ex = co_await asio::this_coro::executor;
     for (;;) {
         auto [failed, socket] = co_await acceptor.async_accept(no_throw);
-        if (failed) break;
+        if (failed)
+            break;
         socket.set_option(asio::ip::tcp::no_delay(true));
         co_spawn(ex, echo(std::move(socket)), detached);
     }
@@ -443,7 +469,8 @@ void compute_loop(clock_type::duration d) {
     const auto end = clock_type::now() + d;
     unsigned long x = 1;
     while (clock_type::now() < end) {
-        for (int i = 0; i < 20'000; ++i) x = x * 6364136223846793005UL + 1442695040888963407UL;
+        for (int i = 0; i < 20'000; ++i)
+            x = x * 6364136223846793005UL + 1442695040888963407UL;
         asm volatile("" : : "r"(x));
     }
 }
@@ -477,7 +504,8 @@ awaitable<void> tick(watch& w, gate& g) {
         co_await timer.async_wait(use_awaitable);
         auto now = clock_type::now();
         w.late.see(now - next);
-        while (next <= now) next += period;
+        while (next <= now)
+            next += period;
     }
     g.arrive();
 }
@@ -516,7 +544,8 @@ awaitable<fields> blocked_worker(params p, block_fn block) {
     co_spawn(ex, serve(acceptor), detached);
     watch w;
     gate all(ex, tickers + 2);
-    for (long i = 0; i < tickers; ++i) co_spawn(ex, tick(w, all), detached);
+    for (long i = 0; i < tickers; ++i)
+        co_spawn(ex, tick(w, all), detached);
     co_spawn(ex, talk(acceptor.local_endpoint(), w, all), detached);
     co_await pause_for(margin);
     const double calm = w.late.in_ms();
@@ -576,14 +605,16 @@ constexpr const char* compiler = "g++";
                  "built with: Asio %d.%d.%d, %s %s\nrows:",
                  ASIO_VERSION / 100000, ASIO_VERSION / 100 % 1000, ASIO_VERSION % 100, compiler,
                  __VERSION__);
-    for (const row& r : rows) std::fprintf(stderr, " %s", r.name);
+    for (const row& r : rows)
+        std::fprintf(stderr, " %s", r.name);
     std::fprintf(stderr, "\n");
     std::exit(2);
 }
 
 void print(const char* name, unsigned workers, const fields& out) {
     std::printf("{\"row\":\"%s\",\"workers\":%u", name, workers);
-    for (auto& [key, value] : out) std::printf(",\"%s\":%.6g", key, value);
+    for (auto& [key, value] : out)
+        std::printf(",\"%s\":%.6g", key, value);
     std::printf("}\n");
     std::fflush(stdout);
 }
@@ -592,7 +623,8 @@ awaitable<void> drive(const row& r, params p, long rounds, asio::io_context& con
     const round_fn run = p.workers == 1 ? r.one_worker : r.more;
     if (r.warm != 0) {
         params warm = p;
-        if (r.warm > 0) warm.n = std::min(p.n, r.warm);
+        if (r.warm > 0)
+            warm.n = std::min(p.n, r.warm);
         co_await run(warm);
     }
     for (long i = 0; i < rounds; ++i) {
@@ -605,13 +637,15 @@ awaitable<void> drive(const row& r, params p, long rounds, asio::io_context& con
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 2) usage();
+    if (argc < 2)
+        usage();
     const std::string name = argv[1];
     params p;
     long rounds = 1;
     long port = 7000;
     for (int i = 2; i < argc; i += 2) {
-        if (i + 1 == argc) usage();
+        if (i + 1 == argc)
+            usage();
         const std::string flag = argv[i];
         const long value = std::strtol(argv[i + 1], nullptr, 10);
         if (flag == "--workers") {
@@ -630,7 +664,8 @@ int main(int argc, char** argv) {
     asio::io_context context(static_cast<int>(p.workers));
     std::optional<asio::ip::tcp::acceptor> acceptor;
     auto rethrow = [](std::exception_ptr failure) {
-        if (failure) std::rethrow_exception(failure);
+        if (failure)
+            std::rethrow_exception(failure);
     };
     if (name == "tcp_echo_server") {
         acceptor.emplace(context, asio::ip::tcp::endpoint{asio::ip::address_v4::loopback(),
@@ -639,11 +674,14 @@ int main(int argc, char** argv) {
     } else {
         auto r =
             std::find_if(std::begin(rows), std::end(rows), [&](auto& x) { return x.name == name; });
-        if (r == std::end(rows)) usage();
-        if (p.n <= 0) p.n = r->count;
+        if (r == std::end(rows))
+            usage();
+        if (p.n <= 0)
+            p.n = r->count;
         co_spawn(context, drive(*r, p, rounds, context), rethrow);
     }
     std::vector<std::jthread> workers;
-    for (unsigned i = 1; i < p.workers; ++i) workers.emplace_back([&] { context.run(); });
+    for (unsigned i = 1; i < p.workers; ++i)
+        workers.emplace_back([&] { context.run(); });
     context.run();
 }
