@@ -141,21 +141,25 @@ public:
 private:
     bool enabled_;
 };
-template <class T>
-int exit_status(T&& v) {
-    return static_cast<int>(v);
-}
+/// A runtime that, when io_uring is demanded and refused, says so and ends the program with status
+/// 78 (EX_CONFIG).
+class RINGO_API program_runtime : public runtime {
+public:
+    explicit program_runtime(const options& o);
+};
 }  // namespace detail
 
 /// The whole program: starts a runtime, runs `main` in it, and takes everything down when it ends.
 ///
+/// Where RINGO_BACKEND=uring (or backend::uring) cannot be had, one line says why and what to do,
+/// and the program ends with status 78.
 /// @return the task's value: an int is meant as the exit code of main(); for a task<void>, 0
 /// @throws what leaves `main`. A ringo::canceled that is due to a signal ends quietly: the return
 /// value is then 0 for a task<void>; for others it is rethrown.
 template <class F>
 auto run(const options& o, F main) {
     using T = typename std::invoke_result_t<F>::value_type;
-    runtime rt(o);
+    detail::program_runtime rt(o);
     const detail::run_signals signals(rt, o.handle_signals);
     if constexpr (std::is_void_v<T>) {
         try {

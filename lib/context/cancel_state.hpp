@@ -60,7 +60,7 @@ struct cancel_state : context_state {
 struct deadline_state final : cancel_state {
     using cancel_state::cancel_state;
     void on_cancelled() noexcept override;
-    static void fired(timer_node* n) noexcept;
+    static void fired(timer_node* n, bool expired) noexcept;
 
     std::int64_t at = 0;
     std::exception_ptr deadline_cause;

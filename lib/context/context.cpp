@@ -158,15 +158,17 @@ void cancel_state::cancel(std::error_code why, std::exception_ptr because) noexc
         n->on_cancelled();
     }
     woken.wake_all();
+    // A node is `cancelled` when its whole subtree is, also the parts that others are at. They wait
+    // for parts further down only, so nobody waits in a circle.
+    for (cancel_state* c : busy) {
+        c->wait_until_cancelled();
+        context_unref(c);
+    }
     for (cancel_state* n = this; n != nullptr;) {
         cancel_state* const next = n->walk_next;
         n->phase.store(cancelled, std::memory_order_seq_cst);
         context_unref(n);
         n = next;
-    }
-    for (cancel_state* c : busy) {
-        c->wait_until_cancelled();
-        context_unref(c);
     }
 }
 
@@ -233,9 +235,11 @@ void deadline_state::on_cancelled() noexcept {
     }
 }
 
-void deadline_state::fired(timer_node* t) noexcept {
+void deadline_state::fired(timer_node* t, bool expired) noexcept {
     auto* const self = static_cast<struct timer*>(t)->self;
-    self->cancel(errc::deadline_exceeded, self->deadline_cause);
+    if (expired) {
+        self->cancel(errc::deadline_exceeded, self->deadline_cause);
+    }
     context_unref(self);
 }
 

@@ -51,15 +51,17 @@ void fd_state::close() noexcept {
     drop_user();
 }
 
-void fd_state::deadline_fired(timer_node* n) noexcept {
+void fd_state::deadline_fired(timer_node* n, bool expired) noexcept {
     auto* const t = static_cast<deadline_timer*>(n);
     fd_state* const self = t->self;
     {
         const std::lock_guard guard(self->lock_);
         if (self->timers_[t->dir] == t) {  // else it has been replaced meanwhile
             self->timers_[t->dir] = nullptr;
-            self->ends_[t->dir].fetch_or(expired, std::memory_order_seq_cst);
-            self->cancel_ops(t->dir);
+            if (expired) {
+                self->ends_[t->dir].fetch_or(ends_expired, std::memory_order_seq_cst);
+                self->cancel_ops(t->dir);
+            }
         }
     }
     delete t;
@@ -84,10 +86,10 @@ void fd_state::set_deadline(direction d, time_point at) {
         const std::lock_guard guard(lock_);
         old = std::exchange(timers_[d], fresh);
         if (past) {
-            ends_[d].fetch_or(expired, std::memory_order_seq_cst);
+            ends_[d].fetch_or(ends_expired, std::memory_order_seq_cst);
             cancel_ops(d);
         } else {
-            ends_[d].fetch_and(static_cast<std::uint8_t>(~expired), std::memory_order_seq_cst);
+            ends_[d].fetch_and(static_cast<std::uint8_t>(~ends_expired), std::memory_order_seq_cst);
         }
     }
     if (old != nullptr && timer_disarm(*old)) {
@@ -107,7 +109,7 @@ std::error_code fd_state::why(direction d, const routine* r) const noexcept {
     if (r->ctx->is_cancelled()) {
         return cancel_error(r);
     }
-    if ((e & expired) != 0) {
+    if ((e & ends_expired) != 0) {
         return errc::deadline_exceeded;
     }
     return errc::canceled;

@@ -460,6 +460,17 @@ const char* backend_wish() noexcept {
     return b != nullptr ? b : "auto";
 }
 
+std::string refusal(int error);
+
+/// backend::uring was demanded.
+class ring_refused : public std::system_error {
+public:
+    explicit ring_refused(int error)
+        : std::system_error(error, std::generic_category(),
+                            "ringo: " + refusal(error) +
+                                "; RINGO_BACKEND=auto or epoll does without") {}
+};
+
 std::string refusal(int error) {
     const char* remedy = "";
     switch (error) {
@@ -533,9 +544,7 @@ runtime_core::runtime_core(const options& o) : opts(o) {
                 procs[i]->io = make_uring_driver(d, error);
             }
             if (procs[i]->io == nullptr && kind == backend::uring) {
-                throw std::system_error(error, std::generic_category(),
-                                        "ringo: " + refusal(error) +
-                                            "; RINGO_BACKEND=auto or epoll does without");
+                throw ring_refused(error);
             }
             if (procs[i]->io == nullptr && kind == backend::automatic) {
                 // All workers alike: one that is refused means none.
@@ -766,17 +775,18 @@ void runtime_core::release_all() noexcept {
     {
         const std::lock_guard guard(table_mutex);
         table[index].store(nullptr, std::memory_order_release);
-        for (processor* p : procs) {
-            p->timers->clear();
-            spare_heaps().push_back(p->timers);
-            io_cancel_request* q = p->cancels.exchange(nullptr);
-            while (q != nullptr) {
-                delete std::exchange(q, q->next);
-            }
-            delete p;
-        }
-        procs.clear();
     }
+    for (processor* p : procs) {
+        p->timers->clear();
+        io_cancel_request* q = p->cancels.exchange(nullptr);
+        while (q != nullptr) {
+            delete std::exchange(q, q->next);
+        }
+        const std::lock_guard guard(table_mutex);
+        spare_heaps().push_back(p->timers);
+        delete p;
+    }
+    procs.clear();
     if (monitor_fd >= 0) {
         ::close(monitor_fd);
         monitor_fd = -1;
@@ -831,6 +841,12 @@ time_point deadline_after(duration d) noexcept {
 
 runtime::runtime(const options& o) : core_(std::make_unique<detail::runtime_core>(o)) {}
 runtime::~runtime() = default;
+
+detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
+} catch (const ring_refused& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    std::exit(78);
+}
 
 context runtime::root() const noexcept { return detail::context_access::share(core_->root); }
 

@@ -2,6 +2,7 @@
 #include "timer_heap.hpp"
 
 #include <mutex>
+#include <utility>
 
 namespace ringo::detail {
 
@@ -114,13 +115,24 @@ std::uint32_t timer_heap::expire(std::int64_t now, std::uint32_t limit, wake_lis
 }
 
 void timer_heap::clear() noexcept {
-    const std::lock_guard guard(lock_);
-    for (entry& e : heap_) {
-        e.node->heap.store(nullptr, std::memory_order_release);
+    timer_node* callbacks = nullptr;
+    {
+        const std::lock_guard guard(lock_);
+        for (const entry& e : heap_) {
+            if (e.node->owner == nullptr) {
+                e.node->next = callbacks;
+                callbacks = e.node;
+            }
+            e.node->heap.store(nullptr, std::memory_order_release);
+        }
+        heap_.clear();
+        heap_.shrink_to_fit();
+        publish();
     }
-    heap_.clear();
-    heap_.shrink_to_fit();
-    publish();
+    while (callbacks != nullptr) {
+        timer_node* const n = std::exchange(callbacks, callbacks->next);
+        n->fire(n, false);
+    }
 }
 
 bool timer_disarm(timer_node& n) noexcept {

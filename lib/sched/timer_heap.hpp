@@ -37,7 +37,8 @@ public:
                          timer_node*& callbacks) noexcept;
     std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
     spin_lock& lock() noexcept { return lock_; }
-    /// Forgets all nodes, which see themselves removed. For the end of a runtime.
+    /// Forgets all nodes, which see themselves removed; those with a callback are told. For the end
+    /// of a runtime.
     void clear() noexcept;
 
 private:

@@ -346,7 +346,7 @@ bool runtime_core::run_timers(processor& p) noexcept {
         deliver(p, sink);
         while (callbacks != nullptr) {
             timer_node* const n = std::exchange(callbacks, callbacks->next);
-            n->fire(n);
+            n->fire(n, true);
         }
     }
     return any;

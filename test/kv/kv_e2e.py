@@ -279,7 +279,8 @@ def differential():
 
 def near(command, x, y):
     """Times may differ by a little between two servers."""
-    return command[0].upper() in ("TTL", "PEXPIRETIME", "EXPIRETIME") and abs(x - y) <= 2000
+    tolerance = {"TTL": 2, "EXPIRETIME": 2, "PEXPIRETIME": 2000, "PTTL": 2000}
+    return abs(x - y) <= tolerance.get(command[0].upper(), 0)
 
 
 MALFORMED = [

@@ -154,6 +154,17 @@ TEST_CASE("TestCancelRemoves: cancelled time-outs leave no timers behind") {
     CHECK(rt.stats().timers == 0);
 }
 
+TEST_CASE("a deadline outlives the runtime that would have kept it without leaking or firing") {
+    std::optional<cancelable_context> kept;
+    run_at(1, [&]() -> task<> {
+        kept.emplace(with_timeout(context::background(), 1h));
+        co_return;
+    });
+    CHECK_FALSE(kept->ctx.err());
+    kept->cancel();
+    CHECK(kept->ctx.err() == errc::canceled);
+}
+
 TEST_CASE("K7: values shadow, nearest first") {
     const context a = with_value<user>(context::background(), "ann");
     const context b = with_value<number>(a, 1);

@@ -44,7 +44,7 @@ public:
 private:
     friend fd_op;
     static constexpr std::uint8_t closed = 1;
-    static constexpr std::uint8_t expired = 2;
+    static constexpr std::uint8_t ends_expired = 2;
     struct deadline_timer : timer_node {
         fd_state* self = nullptr;
         direction dir = input;
@@ -55,7 +55,7 @@ private:
     ~fd_state() = default;
     void drop_user() noexcept;
     void cancel_ops(direction d) noexcept;  // under lock_
-    static void deadline_fired(timer_node* t) noexcept;
+    static void deadline_fired(timer_node* t, bool expired) noexcept;
 
     std::atomic<std::uint32_t> refs_{1};   // of the memory
     std::atomic<std::uint32_t> users_{1};  // of the descriptor: operations, and 1 until closed

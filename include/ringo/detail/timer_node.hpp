@@ -18,8 +18,9 @@ struct timer_node {
     std::atomic<timer_heap*> heap{nullptr};  // where it is; null: nowhere
     std::uint32_t index = 0;                 // its place there
     std::uint32_t arm = 0;
-    waiter* owner = nullptr;              // who waits for it, or null:
-    void (*fire)(timer_node*) = nullptr;  // called on a worker, without locks
+    waiter* owner = nullptr;  // who waits for it, or null:
+    // Expired; or, at the end of the runtime, not and never.
+    void (*fire)(timer_node*, bool expired) = nullptr;  // called on a worker, without locks
     timer_node* next = nullptr;
 
     timer_node() noexcept = default;
