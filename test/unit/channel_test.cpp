@@ -5,7 +5,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -633,5 +635,695 @@ TEST_CASE("cancels racing with sends and receives lose and double nothing") {
             CHECK(sent == got);
         });
         CHECK(counted::alive == 0);
+    }
+}
+
+TEST_CASE(
+    "C1: the receive is over before an unbuffered send completes, in either order of arrival") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            channel<int> c;
+            int plain = 0;  // ordered by the rendezvous alone
+            auto h = go([&]() -> task<> {
+                for (int i = 1; i <= scaled(2000); ++i) {
+                    plain = i;
+                    co_await c.send(i);
+                    co_await c.send(-i);  // its receiver has left what it read of `plain`
+                }
+                c.close();
+            });
+            bool seen = true;
+            while (auto v = co_await c.recv()) {
+                seen = seen && (*v < 0 || plain == *v);
+            }
+            co_await h;
+            CHECK(seen);
+        });
+    }
+}
+
+TEST_CASE("C2: try_recv takes from a waiting sender, try_send gives to a waiting receiver") {
+    run_at(1, []() -> task<> {
+        channel<int> c;
+        auto s = go([&]() -> task<> { co_await c.send(1); });
+        co_await yield();
+        CHECK(c.size() == 0);  // a waiter is not a value inside
+        auto r = c.try_recv();
+        REQUIRE(r);
+        CHECK(*r == 1);
+        CHECK(c.try_recv().empty());
+        co_await s;
+        int got = 0;
+        auto d = go([&]() -> task<> {
+            const auto v = co_await c.recv();
+            got = *v;
+        });
+        CHECK(c.try_send(2).full());
+        co_await yield();
+        CHECK(c.try_send(2).sent());
+        CHECK(c.try_send(3).full());
+        co_await d;
+        CHECK(got == 2);
+    });
+}
+
+TEST_CASE("C2: many blocked senders fill the buffer in their order") {
+    for (const std::size_t capacity : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
+        run_at(1, [capacity]() -> task<> {
+            channel<int> c(capacity);
+            wait_group all;
+            for (int i = 0; i < 20; ++i) {
+                all.go([&, i]() -> task<> { co_await c.send(i); });
+                co_await yield();
+                co_await yield();
+            }
+            bool in_order = true;
+            for (int i = 0; i < 20; ++i) {
+                const auto v = co_await c.recv();
+                in_order = in_order && *v == i;
+                CHECK(c.size() == std::min(capacity, static_cast<std::size_t>(19 - i)));
+            }
+            CHECK(in_order);
+            co_await all.wait();
+        });
+    }
+}
+
+TEST_CASE("C3: a cancelled sender takes its value with it and leaves the order of the others") {
+    run_at(1, []() -> task<> {
+        {
+            channel<counted> c(1);
+            co_await c.send(counted(100));
+            std::vector<cancelable_context> own;
+            int cancelled = 0;
+            wait_group all;
+            for (int i = 0; i < 6; ++i) {
+                own.push_back(with_cancel(current_context()));
+                const auto body = [&](context, int k) -> task<> {
+                    try {
+                        co_await c.send(counted(k));
+                    } catch (const canceled&) {
+                        ++cancelled;
+                    }
+                };
+                all.go(body, own.back().ctx, i);
+                co_await yield();
+                co_await yield();
+            }
+            own[0].cancel();  // the first, one of the middle, the last
+            own[3].cancel();
+            own[5].cancel();
+            for (int i = 0; i < 10; ++i) {
+                co_await yield();
+            }
+            CHECK(cancelled == 3);
+            for (const int expected : {100, 1, 2, 4}) {
+                const auto v = co_await c.recv();
+                CHECK(v->value == expected);
+            }
+            co_await all.wait();
+            CHECK(c.try_recv().empty());
+        }
+        CHECK(counted::alive == 0);
+    });
+}
+
+TEST_CASE("C5: every blocked sender throws in its own task; what is inside is still received") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            {
+                channel<counted> c(2);
+                std::atomic<int> threw{0};
+                std::atomic<int> sent{0};
+                wait_group all;
+                for (int i = 0; i < 50; ++i) {
+                    all.go([&, i]() -> task<> {
+                        bool closed = false;
+                        try {
+                            co_await c.send(counted(i));
+                        } catch (const channel_closed&) {
+                            closed = true;
+                        }
+                        ++(closed ? threw : sent);
+                    });
+                }
+                co_await sleep(1ms);
+                c.close();
+                co_await all.wait();
+                CHECK(threw == 48);
+                CHECK(sent == 2);
+                CHECK(counted::alive == 2);
+                int received = 0;
+                while (auto v = co_await c.recv()) {
+                    ++received;
+                }
+                CHECK(received == 2);
+            }
+            CHECK(counted::alive == 0);
+        });
+    }
+}
+
+TEST_CASE("C5, C6, closedchan: every shape of every operation on a closed channel") {
+    for (const std::size_t capacity : {std::size_t{0}, std::size_t{2}}) {
+        run_at(1, [capacity]() -> task<> {
+            channel<std::string> c(capacity);
+            const sender<std::string> s = c;
+            const receiver<std::string> r = c;
+            if (capacity != 0) {
+                co_await s.send("left");
+            }
+            s.close();
+            if (capacity != 0) {
+                const auto v = co_await r.recv();
+                CHECK(*v == "left");
+            }
+            for (int i = 0; i < 3; ++i) {
+                const auto v = co_await r.recv();
+                CHECK_FALSE(v);
+                CHECK(r.try_recv().closed());
+                CHECK_FALSE(r.try_recv().empty());
+                std::string kept = "kept";
+                CHECK(s.try_send(kept).closed());
+                CHECK(kept == "kept");
+                const bool threw = co_await throws_closed([&] { return s.send("x"); });
+                CHECK(threw);
+                CHECK_THROWS_AS(s.close(), channel_closed);
+                CHECK_THROWS_AS(c.close(), channel_closed);
+                CHECK(c.size() == 0);
+                CHECK(c.capacity() == capacity);
+            }
+        });
+    }
+}
+
+TEST_CASE("C7: nil handles of all three types, default construction and assignment") {
+    run_at(1, []() -> task<> {
+        const sender<int> s(nullptr);
+        const receiver<int> r(nullptr);
+        CHECK(s.capacity() == 0);
+        CHECK(r.size() == 0);
+        CHECK(r.try_recv().empty());
+        CHECK(s.try_send(1).full());
+        CHECK_THROWS_AS(s.close(), channel_closed);
+        CHECK(s == sender<int>(channel<int>(nullptr)));
+        channel<int> c;
+        CHECK_FALSE(c == channel<int>(nullptr));
+        channel<int> copy = c;
+        CHECK(copy == c);
+        copy = channel<int>();
+        CHECK_FALSE(copy == c);
+        copy = c;
+        CHECK(copy == c);
+        copy = nullptr;
+        CHECK(copy == channel<int>(nullptr));
+        channel<int> from = c;
+        copy = std::move(from);
+        CHECK(copy == c);
+        channel<int>& self = c;
+        c = self;
+        CHECK(copy == c);
+        bool again = false;
+        try {  // a moved-from handle waits for ever, as nil does
+            channel<int> gone(1);
+            const channel<int> there = std::move(gone);
+            co_await within(1ms, gone.send(1));  // NOLINT(bugprone-use-after-move)
+        } catch (const canceled&) {
+            again = true;
+        }
+        CHECK(again);
+        co_return;
+    });
+}
+
+TEST_CASE("C8: capacities of every integer type; 0 is unbuffered") {
+    CHECK(channel<int>(0).capacity() == 0);
+    CHECK(channel<int>(0U).capacity() == 0);
+    CHECK(channel<int>(std::int8_t{5}).capacity() == 5);
+    CHECK(channel<int>(7L).capacity() == 7);
+    CHECK(channel<void>(9).capacity() == 9);
+    CHECK_THROWS_AS(channel<int>(std::int64_t{-5}), std::length_error);
+    CHECK_THROWS_AS(channel<huge>(SIZE_MAX), std::length_error);
+    CHECK_FALSE(channel<int>(0) == channel<int>(nullptr));
+}
+
+TEST_CASE("C11: an over-aligned element is aligned wherever it comes out") {
+    const ringo::test::watchdog dog;
+    const auto aligned = [](const over_aligned* p) {
+        return reinterpret_cast<std::uintptr_t>(p) % alignof(over_aligned) == 0;
+    };
+    channel<over_aligned> c(4);
+    for (int i = 0; i < 4; ++i) {
+        CHECK(c.try_send(over_aligned{i}));
+    }
+    for (int i = 0; i < 2; ++i) {
+        auto r = c.try_recv();
+        REQUIRE(r);
+        CHECK(aligned(&*r));
+        CHECK(r->value == i);
+    }
+    for (int i = 2; i < 4; ++i) {
+        const auto v = c.blocking_recv();
+        REQUIRE(v);
+        CHECK(aligned(&*v));
+        CHECK(v->value == i);
+    }
+}
+
+TEST_CASE("C11: a move that throws in send or recv harms neither the channel nor its waiters") {
+    run_at(1, []() -> task<> {
+        channel<throwing_move> c(2);
+        throwing_move v(1);
+        throwing_move::armed = true;
+        int thrown = 0;
+        try {
+            co_await c.send(std::move(v));
+        } catch (const std::runtime_error&) {
+            ++thrown;
+        }
+        throwing_move::armed = false;
+        CHECK(thrown == 1);
+        CHECK(c.size() == 0);
+        co_await c.send(throwing_move(2));
+        co_await c.send(throwing_move(3));
+        throwing_move::armed = true;
+        try {
+            (void)co_await c.recv();
+        } catch (const std::runtime_error&) {
+            ++thrown;
+        }
+        throwing_move::armed = false;
+        CHECK(thrown == 2);
+        const auto next = co_await c.recv();
+        // The value whose move threw is gone or still there, but never there twice.
+        CHECK((next->value == 3 || next->value == 2));
+        CHECK(c.size() == (next->value == 3 ? 0U : 1U));
+    });
+}
+
+TEST_CASE("C11, chan/zerosize: signals and empty elements are counted like others") {
+    run_at(2, []() -> task<> {
+        struct empty {};
+        const int n = scaled(5000);
+        for (const int capacity : {0, 1, 64}) {
+            channel<empty> e(capacity);
+            channel<void> v(capacity);
+            auto h = go([&]() -> task<> {
+                for (int i = 0; i < n; ++i) {
+                    co_await e.send({});
+                    co_await v.send();
+                }
+                e.close();
+                v.close();
+            });
+            int es = 0;
+            int vs = 0;
+            for (;;) {
+                const auto x = co_await e.recv();
+                const bool y = co_await v.recv();
+                es += x ? 1 : 0;
+                vs += y ? 1 : 0;
+                if (!x && !y) {
+                    break;
+                }
+            }
+            co_await h;
+            CHECK(es == n);
+            CHECK(vs == n);
+        }
+    });
+}
+
+TEST_CASE("C12, TestNonblockRecvRace: alone on one worker, and with every value waiting") {
+    run_at(1, []() -> task<> {
+        for (int i = 0; i < scaled(10'000); ++i) {
+            channel<int> c(1);
+            co_await c.send(1);
+            auto h = go([c]() -> task<bool> { co_return c.try_recv().empty(); });
+            if (i % 2 == 0) {
+                co_await yield();
+            }
+            c.close();
+            (void)c.try_recv();
+            const bool empty = co_await h;
+            CHECK_FALSE(empty);
+        }
+    });
+}
+
+TEST_CASE("C13: handles may go while tasks use the channel") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            wait_group all;
+            std::atomic<int> got{0};
+            const int n = scaled(2000);
+            for (int i = 0; i < n; ++i) {
+                channel<counted> c(i % 3);
+                all.go([](sender<counted> s, int k) -> task<> { co_await s.send(counted(k)); },
+                       sender<counted>(c), i);
+                all.go(
+                    [](receiver<counted> r, std::atomic<int>* k) -> task<> {
+                        const auto v = co_await r.recv();
+                        *k += v ? 1 : 0;
+                    },
+                    receiver<counted>(c), &got);
+            }
+            co_await all.wait();
+            CHECK(got == n);
+        });
+        CHECK(counted::alive == 0);
+    }
+}
+
+TEST_CASE("C14: a wake-up inside a chain of tasks does not use the stack") {
+    run_at(1, []() -> task<> {
+        // Each send wakes a task that sends at once: all wake-ups hang on the first.
+        const std::size_t n = static_cast<std::size_t>(scaled(100'000));
+        std::vector<channel<int>> cs(n + 1);
+        wait_group all;
+        for (std::size_t i = 0; i < n; ++i) {
+            all.go([&, i]() -> task<> {
+                const auto v = co_await cs[i].recv();
+                co_await cs[i + 1].send(*v + 1);
+            });
+        }
+        co_await yield();
+        co_await cs[0].send(0);
+        const auto last = co_await cs[n].recv();
+        co_await all.wait();
+        CHECK(*last == static_cast<int>(n));
+    });
+}
+
+TEST_CASE("under a cancelled context try_ forms work, and waiting ones leave their value behind") {
+    run_at(1, []() -> task<> {
+        {
+            channel<counted> c(4);
+            CHECK(c.try_send(counted(1)));
+            cancelable_context x = with_cancel(current_context());
+            x.cancel();
+            const auto body = [&](context) -> task<int> {
+                int thrown = 0;
+                for (int i = 0; i < 3; ++i) {
+                    try {
+                        co_await c.send(counted(2));
+                    } catch (const canceled& e) {
+                        thrown += e.code() == errc::canceled ? 1 : 0;
+                    }
+                    try {
+                        (void)co_await c.recv();
+                    } catch (const canceled&) {
+                        ++thrown;
+                    }
+                }
+                auto r = c.try_recv();
+                thrown += r && r->value == 1 ? 10 : 0;
+                thrown += c.try_send(counted(3)) ? 10 : 0;
+                co_return thrown;
+            };
+            const int result = co_await body(x.ctx);
+            CHECK(result == 26);
+            c.close();
+            // Also where the channel is closed, the cancel comes first.
+            bool cancelled = false;
+            try {
+                co_await with_context(x.ctx, c.send(counted(4)));
+            } catch (const canceled&) {
+                cancelled = true;
+            }
+            CHECK(cancelled);
+            CHECK(c.size() == 1);
+        }
+        CHECK(counted::alive == 0);
+    });
+}
+
+TEST_CASE("TestChan: capacities up to 199, at one and at eight workers") {
+    for (const unsigned workers : {1U, 8U}) {
+        for (const std::size_t capacity : {0U, 1U, 2U, 3U, 10U, 64U, 199U}) {
+            run_at(workers, [capacity]() -> task<> {
+                const std::size_t cap = capacity;
+                {  // a receive blocks while there is nothing, a send while it is full
+                    channel<int> c(cap);
+                    std::atomic<bool> first{false};
+                    auto h = go([&]() -> task<> {
+                        (void)co_await c.recv();
+                        first = true;
+                    });
+                    co_await sleep(100us);
+                    CHECK_FALSE(first);
+                    co_await c.send(1);
+                    co_await h;
+                    for (std::size_t i = 0; i < cap; ++i) {
+                        co_await c.send(static_cast<int>(i));
+                    }
+                    CHECK(c.size() == cap);
+                    std::atomic<bool> sent{false};
+                    auto s = go([&]() -> task<> {
+                        co_await c.send(7);
+                        sent = true;
+                    });
+                    co_await sleep(100us);
+                    CHECK_FALSE(sent);
+                    for (std::size_t i = 0; i <= cap; ++i) {
+                        const auto v = co_await c.recv();
+                        CHECK(*v == (i < cap ? static_cast<int>(i) : 7));
+                    }
+                    co_await s;
+                }
+                {  // close unblocks a receive
+                    channel<int> c(cap);
+                    auto h = go([&]() -> task<bool> {
+                        const auto v = co_await c.recv();
+                        co_return v.has_value();
+                    });
+                    co_await yield();
+                    c.close();
+                    const bool had = co_await h;
+                    CHECK_FALSE(had);
+                }
+                {  // 100 values are in order
+                    channel<int> c(cap);
+                    auto h = go([&]() -> task<> {
+                        for (int i = 0; i < 100; ++i) {
+                            co_await c.send(i);
+                        }
+                    });
+                    bool in_order = true;
+                    for (int i = 0; i < 100; ++i) {
+                        const auto v = co_await c.recv();
+                        in_order = in_order && *v == i;
+                    }
+                    co_await h;
+                    CHECK(in_order);
+                }
+                // 4 x 4 tasks: each value is seen exactly four times
+                channel<int> c(cap);
+                const int each = scaled(1000);
+                std::vector<std::atomic<int>> seen(static_cast<std::size_t>(each));
+                wait_group all;
+                for (int p = 0; p < 4; ++p) {
+                    all.go([&]() -> task<> {
+                        for (int i = 0; i < each; ++i) {
+                            co_await c.send(i);
+                        }
+                    });
+                    all.go([&]() -> task<> {
+                        for (int i = 0; i < each; ++i) {
+                            const auto v = co_await c.recv();
+                            ++seen[static_cast<std::size_t>(*v)];
+                        }
+                    });
+                }
+                co_await all.wait();
+                bool exact = true;
+                for (auto& s : seen) {
+                    exact = exact && s == 4;
+                }
+                CHECK(exact);
+                CHECK(c.size() == 0);
+            });
+        }
+    }
+}
+
+TEST_CASE("chan/fifo: a daisy chain of ten gated receivers gets the values in order") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            channel<int> c;
+            std::vector<int> order;
+            wait_group all;
+            const channel<void> first;
+            channel<void> in = first;
+            for (int i = 0; i < 10; ++i) {
+                channel<void> out(1);
+                all.go([&, in, out]() -> task<> {
+                    (void)co_await in.recv();
+                    const auto v = co_await c.recv();
+                    order.push_back(*v);
+                    co_await out.send();
+                });
+                in = out;
+            }
+            co_await first.send();
+            for (int i = 0; i < 10; ++i) {
+                co_await c.send(i);
+            }
+            co_await all.wait();
+            bool in_order = order.size() == 10;
+            for (std::size_t i = 0; i < order.size(); ++i) {
+                in_order = in_order && order[i] == static_cast<int>(i);
+            }
+            CHECK(in_order);
+        });
+    }
+}
+
+TEST_CASE_TEMPLATE("chan/nonblock: the try forms succeed once the peer is there", T, int,
+                   std::string, over_aligned, huge) {
+    for (const unsigned workers : {1U, 2U}) {
+        for (const int capacity : {0, 1}) {
+            run_at(workers, [capacity]() -> task<> {
+                channel<T> c(capacity);
+                CHECK(c.try_recv().empty());
+                auto receiver_side = go([&]() -> task<> { (void)co_await c.recv(); });
+                T v{};
+                while (!c.try_send(v)) {
+                    co_await yield();
+                }
+                co_await receiver_side;
+                auto sender_side = go([&]() -> task<> { co_await c.send(T{}); });
+                for (;;) {
+                    const bool got = c.try_recv().has_value();
+                    if (got) {
+                        break;
+                    }
+                    co_await yield();
+                }
+                co_await sender_side;
+                CHECK(c.size() == 0);
+            });
+        }
+    }
+}
+
+TEST_CASE("TestShrinkStackDuringBlockedSend: a value in a parked frame stays where it is") {
+    run_at(2, []() -> task<> {
+        channel<const std::array<int, 64>*> c;
+        std::atomic<int> bad{0};
+        wait_group all;
+        for (int t = 0; t < 50; ++t) {
+            all.go([&, t]() -> task<> {
+                std::array<int, 64> mine{};
+                mine.fill(t);
+                co_await c.send(&mine);
+                co_await sleep(100us);
+                for (const int v : mine) {
+                    bad += v == t ? 0 : 1;
+                }
+            });
+        }
+        for (int i = 0; i < 50; ++i) {
+            std::vector<std::vector<char>> churn;
+            for (std::size_t k = 1; k < 100; ++k) {
+                churn.emplace_back(k * 64);
+            }
+            const auto p = co_await c.recv();
+            bad += (**p)[0] == (**p)[63] ? 0 : 1;
+        }
+        co_await all.wait();
+        CHECK(bad == 0);
+    });
+}
+
+TEST_CASE("chanlinear: waiters that leave a long queue from the middle, each by itself") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            channel<int> c;
+            const std::size_t n = static_cast<std::size_t>(scaled(40'000));
+            std::vector<cancelable_context> own;
+            own.reserve(n);
+            std::atomic<int> cancelled{0};
+            std::atomic<int> received{0};
+            const auto waiter = [&](context) -> task<> {
+                try {
+                    const auto v = co_await c.recv();
+                    received += v ? 1 : 0;
+                } catch (const canceled&) {
+                    ++cancelled;
+                }
+            };
+            wait_group all;
+            for (std::size_t i = 0; i < n; ++i) {
+                own.push_back(with_cancel(current_context()));
+                all.go(waiter, own.back().ctx);
+            }
+            co_await sleep(5ms);
+            for (std::size_t i = 0; i + 100 < n; ++i) {  // from the middle outwards
+                const std::size_t at = i % 2 == 0 ? n / 2 + i / 2 : n / 2 - 1 - i / 2;
+                own[at].cancel();
+            }
+            for (int i = 0; i < 100; ++i) {
+                co_await c.send(i);
+            }
+            co_await all.wait();
+            CHECK(cancelled == static_cast<int>(n) - 100);
+            CHECK(received == 100);
+        });
+    }
+}
+
+TEST_CASE("close ends what plain threads wait for, as it does for tasks") {
+    const ringo::test::watchdog dog;
+    {
+        channel<counted> full;
+        channel<counted> none;
+        std::atomic<int> threw{0};
+        std::atomic<int> ended{0};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&] {
+                try {
+                    full.blocking_send(counted(1));
+                } catch (const channel_closed&) {
+                    ++threw;
+                }
+            });
+            threads.emplace_back([&] { ended += none.blocking_recv() ? 0 : 1; });
+        }
+        std::this_thread::sleep_for(5ms);
+        full.close();
+        none.close();
+        for (auto& t : threads) {
+            t.join();
+        }
+        CHECK(threw == 4);
+        CHECK(ended == 4);
+    }
+    CHECK(counted::alive == 0);
+}
+
+TEST_CASE("plain threads alone may use a channel, without any runtime") {
+    const ringo::test::watchdog dog;
+    for (const int capacity : {0, 1, 16}) {
+        channel<int> c(capacity);
+        const int n = scaled(20'000);
+        std::atomic<long> sum{0};
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 3; ++t) {
+            threads.emplace_back([&] {
+                while (auto v = c.blocking_recv()) {
+                    sum += *v;
+                }
+            });
+        }
+        for (int i = 1; i <= n; ++i) {
+            c.blocking_send(i);
+        }
+        c.close();
+        for (auto& t : threads) {
+            t.join();
+        }
+        CHECK(sum == static_cast<long>(n) * (n + 1) / 2);
     }
 }

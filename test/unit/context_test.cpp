@@ -5,8 +5,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -433,4 +435,755 @@ TEST_CASE("a cancel from a plain thread reaches tasks; a storm of them loses nob
         rt.block_on([&]() -> task<> { co_await h; });
         CHECK(ended == 20);
     }
+}
+
+TEST_CASE("K1, K3: err() says so as soon as done() is ready, and done() as soon as err() does") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            std::atomic<int> bad{0};
+            for (int i = 0; i < scaled(2000); ++i) {
+                cancelable_context x = with_cancel(context::background());
+                const cancelable_context below = with_cancel(x.ctx);
+                auto by_done = go([&]() -> task<> {
+                    co_await x.ctx.done();
+                    bad += x.ctx.err() ? 0 : 1;
+                });
+                auto by_err = go([&]() -> task<> {
+                    while (!x.ctx.err()) {
+                        co_await yield();
+                    }
+                    bad += x.ctx.cause() ? 0 : 1;
+                    co_await within(1h, x.ctx.done());
+                });
+                if (i % 2 == 0) {
+                    co_await yield();
+                }
+                x.cancel();
+                bad += x.ctx.err() ? 0 : 1;
+                co_await by_done;
+                co_await by_err;
+            }
+            CHECK(bad == 0);
+        });
+    }
+}
+
+TEST_CASE("a handle that has been moved from is background; handles compare by identity") {
+    auto [a, cancel] = with_cancel(context::background());
+    context b = a;
+    CHECK(a == b);
+    const context c = std::move(b);
+    CHECK(c == a);
+    CHECK(b == context::background());  // NOLINT(bugprone-use-after-move)
+    CHECK_FALSE(b.err());
+    b = c;
+    CHECK(b == a);
+    CHECK(with_value<number>(a, 1) != a);
+    context& self = b;
+    b = self;
+    CHECK(b == a);
+    cancel();
+    CHECK(b.err() == errc::canceled);
+    CHECK_FALSE(context::background().err());
+}
+
+TEST_CASE("TestParentFinishesChild, TestChildFinishesFirst: a child that is done leaves the tree") {
+    const runtime rt(options{.workers = 1});
+    auto [parent, cancel_parent] = with_cancel(context::background());
+    {
+        auto [child, cancel_child] = with_cancel(parent);
+        auto [grand, cancel_grand] = with_timeout(with_value<number>(child, 1), 1h);
+        cancel_child();
+        CHECK(child.err());
+        CHECK(grand.err() == errc::canceled);
+        CHECK_FALSE(parent.err());
+    }
+    // Many come and go under one parent, in every order.
+    std::vector<cancelable_context> some;
+    for (int i = 0; i < scaled(100'000); ++i) {
+        some.push_back(with_cancel(parent));
+        if (some.size() == 7) {
+            some[static_cast<std::size_t>(i) % 7].cancel();
+            std::swap(some[static_cast<std::size_t>(i) % 7], some.back());
+            some.pop_back();
+        }
+    }
+    CHECK_FALSE(parent.err());
+    cancel_parent();
+    for (const auto& c : some) {
+        CHECK(c.ctx.err() == errc::canceled);
+    }
+}
+
+TEST_CASE("a child outlives every handle on its parent, and the parent its own") {
+    std::optional<cancelable_context> child;
+    {
+        cancelable_context parent = with_cancel(with_value<user>(context::background(), "eve"));
+        child.emplace(with_cancel(with_value<number>(parent.ctx, 5)));
+    }
+    CHECK(child->ctx.err() == errc::canceled);
+    CHECK(*child->ctx.value<user>() == "eve");
+    CHECK(*child->ctx.value<number>() == 5);
+}
+
+TEST_CASE("TestCause: err and cause of parent and child, row by row") {
+    const runtime rt(options{.workers = 1});  // deadlines need one
+    const auto error = [](const char* t) { return std::make_exception_ptr(std::runtime_error(t)); };
+    const context bg = context::background();
+    const std::string plain = what(std::make_exception_ptr(canceled(errc::canceled)));
+    const std::string late = what(std::make_exception_ptr(canceled(errc::deadline_exceeded)));
+
+    SUBCASE("background, todo: none") {
+        CHECK(what(bg.cause()).empty());
+        CHECK(what(context::todo().cause()).empty());
+    }
+    SUBCASE("with_cancel") {
+        auto [c, cancel] = with_cancel(bg);
+        CHECK(what(c.cause()).empty());
+        cancel();
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == plain);
+    }
+    SUBCASE("with_cancel_cause, a cause; a second one changes nothing") {
+        auto [c, cancel] = with_cancel_cause(bg);
+        cancel(error("parent"));
+        cancel(error("again"));
+        cancel();
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == "parent");
+    }
+    SUBCASE("with_cancel_cause, no cause first, then one") {
+        auto [c, cancel] = with_cancel_cause(bg);
+        cancel();
+        cancel(error("late"));
+        CHECK(what(c.cause()) == plain);
+    }
+    SUBCASE("with_cancel_cause never called, its parent cancelled") {
+        auto [p, cancel_p] = with_cancel(bg);
+        auto [c, cancel] = with_cancel_cause(p);
+        cancel_p();
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == plain);
+    }
+    SUBCASE("child of a cause: inherits, through values") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_cancel(with_value<number>(p, 1));
+        cancel_p(error("parent"));
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == "parent");
+    }
+    SUBCASE("parent with a cause, then the child with its own: the parent's") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_cancel_cause(p);
+        cancel_p(error("parent"));
+        cancel(error("child"));
+        CHECK(what(p.cause()) == "parent");
+        CHECK(what(c.cause()) == "parent");
+    }
+    SUBCASE("child with its own cause, then the parent: each its own") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_cancel_cause(p);
+        cancel(error("child"));
+        cancel_p(error("parent"));
+        CHECK(what(p.cause()) == "parent");
+        CHECK(what(c.cause()) == "child");
+    }
+    SUBCASE("child without a cause first, then the parent with one") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_cancel(p);
+        cancel();
+        cancel_p(error("parent"));
+        CHECK(what(c.cause()) == plain);
+        CHECK(what(p.cause()) == "parent");
+    }
+    SUBCASE("time-out in the past, no cause") {
+        auto [c, cancel] = with_timeout(bg, 0s);
+        CHECK(c.err() == errc::deadline_exceeded);
+        CHECK(what(c.cause()) == late);
+        cancel();
+        CHECK(c.err() == errc::deadline_exceeded);
+    }
+    SUBCASE("time-out in the past, with a cause") {
+        auto [c, cancel] = with_timeout(bg, -1ns, error("late"));
+        CHECK(c.err() == errc::deadline_exceeded);
+        CHECK(what(c.cause()) == "late");
+    }
+    SUBCASE("time-out under a parent with a cause, cancelled before") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_timeout(p, 1h, error("late"));
+        cancel_p(error("parent"));
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == "parent");
+    }
+    SUBCASE("time-out cancelled by its own function: its cause is not used") {
+        auto [c, cancel] = with_timeout(bg, 1h, error("late"));
+        cancel();
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == plain);
+    }
+    SUBCASE("cause above a time-out that has passed: each its own") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        auto [c, cancel] = with_timeout(p, 0s);
+        cancel_p(error("parent"));
+        CHECK(c.err() == errc::deadline_exceeded);
+        CHECK(what(c.cause()) == late);
+        CHECK(what(p.cause()) == "parent");
+    }
+    SUBCASE("a child born under a cancelled parent") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        cancel_p(error("parent"));
+        auto [c, cancel] = with_cancel_cause(p);
+        cancel(error("child"));
+        CHECK(c.err() == errc::canceled);
+        CHECK(what(c.cause()) == "parent");
+        auto [d, cancel_d] = with_deadline(p, time_point::min(), error("late"));
+        CHECK(d.err() == errc::canceled);
+        CHECK(what(d.cause()) == "parent");
+    }
+    SUBCASE("without_cancel: none, and its children start afresh") {
+        auto [p, cancel_p] = with_cancel_cause(bg);
+        cancel_p(error("parent"));
+        const context w = without_cancel(p);
+        CHECK(what(w.cause()).empty());
+        auto [c, cancel] = with_cancel_cause(w);
+        CHECK_FALSE(c.err());
+        cancel(error("child"));
+        CHECK(what(c.cause()) == "child");
+        CHECK_FALSE(w.err());
+    }
+    SUBCASE("any exception object is a cause, also one that is no runtime_error") {
+        auto [c, cancel] = with_cancel_cause(bg);
+        cancel(channel_closed("mine"));
+        CHECK(what(c.cause()) == "mine");
+        CHECK_THROWS_AS(std::rethrow_exception(c.cause()), channel_closed);
+    }
+}
+
+TEST_CASE("TestCause: a deadline that passes while running") {
+    run_at(2, []() -> task<> {
+        const auto error = [](const char* t) {
+            return std::make_exception_ptr(std::runtime_error(t));
+        };
+        auto [c, cancel] = with_timeout(context::background(), 1ms, error("late"));
+        auto [d, cancel_d] = with_cancel_cause(c);
+        auto [e, cancel_e] = with_timeout(c, 1h, error("unused"));
+        co_await d.done();
+        cancel_d(error("too late"));
+        CHECK(c.err() == errc::deadline_exceeded);
+        CHECK(what(c.cause()) == "late");
+        CHECK(d.err() == errc::deadline_exceeded);
+        CHECK(what(d.cause()) == "late");
+        CHECK(e.err() == errc::deadline_exceeded);
+        CHECK(what(e.cause()) == "late");
+        co_return;
+    });
+}
+
+TEST_CASE("TestCauseRace: of many causes at once one wins, for everybody") {
+    for (int round = 0; round < scaled(500); ++round) {
+        auto c = with_cancel_cause(context::background());
+        auto child = with_cancel(c.ctx);
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 3; ++t) {
+            threads.emplace_back([&, t] {
+                c.cancel(std::runtime_error(std::to_string(t)));
+                const std::string mine = what(c.ctx.cause());
+                CHECK(mine == what(c.ctx.cause()));
+                CHECK(mine.size() == 1);
+            });
+        }
+        for (auto& t : threads) {
+            t.join();
+        }
+        CHECK(what(child.ctx.cause()) == what(c.ctx.cause()));
+    }
+}
+
+TEST_CASE("K6: deadlines are the earliest of the chain, exact, and survive values") {
+    const runtime rt(options{.workers = 1});
+    const auto base = std::chrono::steady_clock::now() + 1h;
+    auto [a, cancel_a] = with_deadline(context::background(), base);
+    CHECK(*a.deadline() == base);
+    auto [b, cancel_b] = with_deadline(with_value<number>(a, 1), base - 1min);
+    CHECK(*b.deadline() == base - 1min);
+    auto [c, cancel_c] = with_deadline(b, base + 1min);
+    CHECK(*c.deadline() == base - 1min);
+    auto [d, cancel_d] = with_cancel(c);
+    CHECK(*d.deadline() == base - 1min);
+    CHECK_FALSE(without_cancel(d).deadline());
+    auto [e, cancel_e] = with_deadline(context::background(), time_point::max());
+    CHECK_FALSE(e.err());
+    auto [f, cancel_f] = with_deadline(context::background(), time_point::min());
+    CHECK(f.err() == errc::deadline_exceeded);
+    auto [g, cancel_g] = with_timeout(context::background(), duration::min());
+    CHECK(g.err() == errc::deadline_exceeded);
+}
+
+TEST_CASE("K7: a value lives as long as a context below; it may be move-only") {
+    struct box {
+        using value_type = std::unique_ptr<int>;
+    };
+    context leaf = context::background();
+    {
+        const context v = with_value<box>(context::background(), std::make_unique<int>(8));
+        auto [c, cancel] = with_cancel(v);
+        leaf = with_value<user>(without_cancel(c), "leaf");
+    }
+    CHECK(**leaf.value<box>() == 8);
+    CHECK(leaf.value<box>() == leaf.value<box>());
+    CHECK(leaf.value<number>() == nullptr);
+}
+
+TEST_CASE("TestLayersCancel: a random layer is cancelled, what is below ends, what is above not") {
+    const runtime rt(options{.workers = 1});
+    std::mt19937 rng(42);
+    for (int round = 0; round < scaled(300); ++round) {
+        std::vector<context> layers{context::background()};
+        std::vector<cancel_func> cancels;
+        std::vector<std::size_t> at;  // the layer of each cancel function
+        int last_value = -1;
+        for (int i = 0; i < 50; ++i) {
+            const context& parent = layers.back();
+            switch (rng() % 3) {
+            case 0: {
+                layers.push_back(with_value<number>(parent, i));
+                last_value = i;
+                break;
+            }
+            case 1: {
+                cancelable_context c = with_cancel(parent);
+                at.push_back(layers.size());
+                layers.push_back(c.ctx);
+                cancels.push_back(std::move(c.cancel));
+                break;
+            }
+            default: {
+                cancelable_context c = with_timeout(parent, 1h);
+                at.push_back(layers.size());
+                layers.push_back(c.ctx);
+                cancels.push_back(std::move(c.cancel));
+            }
+            }
+        }
+        REQUIRE_FALSE(cancels.empty());
+        const std::size_t pick = rng() % cancels.size();
+        cancels[pick]();
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            if (layers[i].err() != (i < at[pick] ? std::error_code() : errc::canceled)) {
+                FAIL("layer " << i << " of round " << round);
+            }
+        }
+        if (last_value >= 0) {
+            CHECK(*layers.back().value<number>() == last_value);
+        }
+    }
+}
+
+TEST_CASE("TestLayersTimeout: a random layer's deadline ends all that is below") {
+    run_at(2, []() -> task<> {
+        std::mt19937 rng(7);
+        for (int round = 0; round < scaled(50); ++round) {
+            context at = with_value<user>(context::background(), "top");
+            const context top = at;
+            std::vector<cancel_func> cancels;
+            const unsigned pick = rng() % 40;
+            for (unsigned i = 0; i < 40; ++i) {
+                if (i == pick) {
+                    cancelable_context c = with_timeout(at, 200us);
+                    at = c.ctx;
+                    cancels.push_back(std::move(c.cancel));
+                } else if (rng() % 2 == 0) {
+                    at = with_value<number>(at, static_cast<int>(i));
+                } else {
+                    cancelable_context c = rng() % 2 == 0 ? with_cancel(at) : with_timeout(at, 1h);
+                    at = c.ctx;
+                    cancels.push_back(std::move(c.cancel));
+                }
+            }
+            co_await at.done();
+            CHECK(at.err() == errc::deadline_exceeded);
+            CHECK_FALSE(top.err());
+            CHECK(*at.value<user>() == "top");
+        }
+    });
+}
+
+TEST_CASE("TestInterlockedCancels: a child cancelled by a task its parent's end has woken") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int i = 0; i < scaled(2000); ++i) {
+                cancelable_context parent = with_cancel(context::background());
+                cancelable_context child = with_cancel(parent.ctx);
+                auto h = go([&]() -> task<> {
+                    co_await parent.ctx.done();
+                    child.cancel();
+                });
+                if (i % 2 == 0) {
+                    co_await yield();
+                }
+                parent.cancel();
+                co_await child.ctx.done();
+                co_await h;
+                CHECK(child.ctx.err() == errc::canceled);
+            }
+        });
+    }
+}
+
+TEST_CASE("contexts made, waited for and dropped while an ancestor is cancelled") {
+    for (const unsigned workers : {2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(100); ++round) {
+                cancelable_context root = with_cancel(context::background());
+                std::atomic<int> ended{0};
+                wait_group all;
+                const auto worker = [&](context mine) -> task<> {
+                    while (!mine.err()) {
+                        cancelable_context a = with_cancel(mine);
+                        cancelable_context b = with_timeout(a.ctx, 1h);
+                        const context c = with_value<number>(b.ctx, 1);
+                        a.cancel();
+                        CHECK(c.err());
+                        co_await yield();
+                    }
+                    ++ended;
+                };
+                for (int i = 0; i < 8; ++i) {
+                    all.go(worker, root.ctx);
+                }
+                co_await sleep(50us);
+                root.cancel();
+                co_await all.wait();
+                CHECK(ended == 8);
+            }
+        });
+    }
+}
+
+TEST_CASE("cancelling a wide and deep tree at once while all its nodes are waited for") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            std::vector<cancelable_context> nodes;
+            const int n = scaled(5000);
+            nodes.reserve(static_cast<std::size_t>(n));  // the tasks point into it
+            nodes.push_back(with_cancel(context::background()));
+            std::atomic<int> woken{0};
+            wait_group all;
+            for (int i = 1; i < n; ++i) {
+                const auto k = static_cast<std::size_t>(i);
+                nodes.push_back(with_cancel(nodes[i % 2 == 0 ? k - 1 : k / 2].ctx));
+                const context mine = nodes.back().ctx;
+                if (i % 3 == 0) {
+                    const auto under = [&woken](context) -> task<> {
+                        try {
+                            co_await sleep(1h);
+                        } catch (const canceled&) {
+                            ++woken;
+                        }
+                    };
+                    all.go(under, mine);
+                } else {
+                    const auto watch = [&woken](context* c) -> task<> {
+                        const context own = *c;
+                        co_await own.done();
+                        ++woken;
+                    };
+                    all.go(watch, &nodes.back().ctx);
+                }
+                if (i % 64 == 0) {
+                    co_await yield();
+                }
+            }
+            co_await sleep(1ms);
+            nodes.front().cancel();
+            co_await all.wait();
+            CHECK(woken == n - 1);
+        });
+    }
+}
+
+namespace {
+
+task<context> second_parameter(int, context) { co_return current_context(); }
+task<context> named_reference(const context& mine) {
+    CHECK(current_context() == mine);
+    co_await yield();
+    co_return current_context();
+}
+task<> throws_under(context) {
+    co_await yield();
+    throw std::runtime_error("under");
+}
+task<result<int>> leaves_early(context) {
+    const int v = co_await or_return(result<int>(errc::closed));
+    co_return v;
+}
+struct service {
+    static task<context> fixed(context) { co_return current_context(); }
+    virtual ~service() = default;
+    virtual task<context> call(context mine) = 0;
+    task<context> twice(context a, const context& b) {
+        CHECK(current_context() == a);
+        const context inner = co_await call(b);
+        CHECK(inner == b);
+        co_return current_context();
+    }
+};
+struct echo : service {
+    task<context> call(context) override {
+        co_await yield();
+        co_return current_context();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("an adopted context is dropped again at the end, by return, exception and or_return") {
+    for (const unsigned workers : {1U, 2U}) {
+        run_at(workers, []() -> task<> {
+            const context before = current_context();
+            auto [c, cancel] = with_cancel(before);
+            const context mine = c;
+            const context r1 = co_await named_reference(mine);
+            CHECK(r1 == mine);
+            CHECK(current_context() == before);
+            bool thrown = false;
+            try {
+                co_await throws_under(mine);
+            } catch (const std::runtime_error&) {
+                thrown = true;
+                CHECK(current_context() == before);
+            }
+            CHECK(thrown);
+            const result<int> left = co_await leaves_early(mine);
+            CHECK(left.error() == errc::closed);
+            CHECK(current_context() == before);
+            // A task that took a context but never runs leaves nothing behind.
+            {
+                const auto unused = free_value(mine);
+                CHECK(current_context() == before);
+            }
+            const context r2 = co_await service::fixed(mine);
+            CHECK(r2 == mine);
+            echo e;
+            service& s = e;
+            auto [d, cancel_d] = with_cancel(before);
+            const context other = d;
+            const context r3 = co_await s.twice(mine, other);
+            CHECK(r3 == mine);
+            CHECK(current_context() == before);
+            cancel();  // mine: the caller's own is not touched
+            co_await sleep(10us);
+            CHECK_FALSE(current_context().err());
+        });
+    }
+}
+
+TEST_CASE("a context that is not the first parameter is an ordinary parameter") {
+    run_at(1, []() -> task<> {
+        auto [c, cancel] = with_cancel(current_context());
+        const context mine = c;
+        const context r = co_await second_parameter(1, mine);
+        CHECK(r == current_context());
+        auto generic = [](auto x) -> task<context> {
+            (void)x;
+            co_return current_context();
+        };
+        const context g = co_await generic(mine);
+        CHECK(g == mine);
+        const context i = co_await generic(3);
+        CHECK(i == current_context());
+    });
+}
+
+TEST_CASE("the current context follows a task over suspensions and workers, not the worker") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            std::atomic<int> bad{0};
+            wait_group all;
+            const auto body = [&](context mine, int id) -> task<> {
+                for (int i = 0; i < 50; ++i) {
+                    bad += current_context() == mine ? 0 : 1;
+                    const int* const v = current_context().value<number>();
+                    bad += v != nullptr && *v == id ? 0 : 1;
+                    if (i % 10 == 9) {
+                        co_await sleep(10us);
+                    } else {
+                        co_await yield();
+                    }
+                    const context inner = co_await inherits();
+                    bad += inner == mine ? 0 : 1;
+                }
+            };
+            for (int i = 0; i < 64; ++i) {
+                all.go(body, with_value<number>(current_context(), i), i);
+            }
+            co_await all.wait();
+            CHECK(bad == 0);
+        });
+    }
+}
+
+TEST_CASE("with_context and within nest: the nearest deadline counts, and all is as before after") {
+    run_at(2, []() -> task<> {
+        const context before = current_context();
+        const std::error_code inner =
+            co_await code_of([] { return within(1h, within(1ms, sleep(1h))); });
+        CHECK(inner == errc::deadline_exceeded);
+        const std::error_code outer =
+            co_await code_of([] { return within(1ms, within(1h, sleep(1h))); });
+        CHECK(outer == errc::deadline_exceeded);
+        const std::error_code at_once = co_await code_of([] { return within(0s, sleep(1h)); });
+        CHECK(at_once == errc::deadline_exceeded);
+        const std::error_code negative = co_await code_of([] { return within(-1h, sleep(1h)); });
+        CHECK(negative == errc::deadline_exceeded);
+        const std::error_code saturates =
+            co_await code_of([] { return within(duration::max(), sleep(1ms)); });
+        CHECK_FALSE(saturates);
+        CHECK(current_context() == before);
+        // What is done in time keeps its value, a handle stays a handle.
+        channel<int> c(1);
+        co_await within(1h, c.send(3));
+        const auto three = co_await within(1h, c.recv());
+        CHECK(*three == 3);
+        auto h = go([]() -> task<int> {
+            co_await sleep(2ms);
+            co_return 9;
+        });
+        const std::error_code early =
+            co_await code_of([&]() -> task<> { (void)co_await within(10us, h); });
+        CHECK(early == errc::deadline_exceeded);
+        CHECK(h);
+        const int nine = co_await within(1h, h);
+        CHECK(nine == 9);
+        CHECK_FALSE(h);
+        const auto t = after(1ms);
+        co_await within(1h, t);
+        co_await with_context(before, t);
+        // The deadline counts from the await, not from the call.
+        auto later = within(20ms, inherits());
+        co_await sleep(1ms);
+        const auto awaited_at = std::chrono::steady_clock::now();
+        const context seen = co_await std::move(later);
+        CHECK(*seen.deadline() >= awaited_at + 20ms);
+    });
+}
+
+TEST_CASE("within over any wait ends with deadline_exceeded, and the wait can be taken up again") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            channel<int> c;
+            mutex mu;
+            mutex_guard held = co_await mu.lock();
+            wait_group wg;
+            wg.add();
+            cancelable_context x = with_cancel(context::background());
+            channel<void> gate;
+            auto job = go([&]() -> task<> { (void)co_await gate.recv(); });
+            const auto one = [&](int kind) -> task<> {
+                switch (kind) {
+                case 0: co_await sleep(1h); break;
+                case 1: (void)co_await c.recv(); break;
+                case 2: co_await c.send(1); break;
+                case 3: {
+                    const mutex_guard g = co_await mu.lock();
+                    break;
+                }
+                case 4: co_await wg.wait(); break;
+                case 5: co_await job; break;
+                case 6: co_await x.ctx.done(); break;
+                case 7: co_await after(1h); break;
+                default: co_await done(); break;
+                }
+            };
+            for (int kind = 0; kind < 9; ++kind) {
+                CAPTURE(kind);
+                const std::error_code e =
+                    co_await code_of([&] { return within(200us, one(kind)); });
+                // done() of the context the deadline belongs to is ready, not cancelled
+                CHECK(e == (kind == 8 ? std::error_code() : errc::deadline_exceeded));
+                const std::error_code past =
+                    co_await code_of([&] { return within(-1s, one(kind)); });
+                CHECK(past == (kind == 8 ? std::error_code() : errc::deadline_exceeded));
+            }
+            held.unlock();
+            held = co_await mu.lock();
+            wg.done();
+            co_await wg.wait();
+            co_await gate.send();
+            co_await job;
+            CHECK(c.try_recv().empty());
+            int v = 1;
+            CHECK(c.try_send(v).full());
+        });
+    }
+}
+
+TEST_CASE("a task cancelled again and again while it cleans up under without_cancel") {
+    run_at(2, []() -> task<> {
+        cancelable_context x = with_cancel(current_context());
+        bool cleaned = false;
+        const auto body = [&](context mine) -> task<> {
+            try {
+                co_await sleep(1h);
+            } catch (const canceled&) {
+                CHECK(mine.err());
+            }
+            const auto clean = [&](context w) -> task<> {
+                CHECK_FALSE(w.err());
+                co_await sleep(1ms);
+                auto child = go([]() -> task<bool> {
+                    co_await sleep(10us);
+                    co_return !current_context().err();
+                });
+                cleaned = co_await child;
+            };
+            co_await clean(without_cancel(mine));
+            // Back under the cancelled one, every wait ends at once.
+            const std::error_code e = co_await code_of([] { return within(1h, sleep(1h)); });
+            CHECK(e == errc::canceled);
+        };
+        auto h = go(body, x.ctx);
+        co_await sleep(100us);
+        x.cancel();
+        x.cancel();
+        co_await h;
+        CHECK(cleaned);
+    });
+}
+
+TEST_CASE("yield, and a wait that is over already by itself, under a cancelled context") {
+    run_at(1, []() -> task<> {
+        cancelable_context x = with_cancel(current_context());
+        x.cancel();
+        const auto body = [](context) -> task<int> {
+            int thrown = 0;
+            co_await yield();
+            auto ended = go([]() -> task<> { co_return; });
+            co_await yield();
+            co_await yield();
+            wait_group zero;
+            mutex free;
+            const auto one = [&](int kind) -> task<> {
+                switch (kind) {
+                case 0: co_await sleep(0s); break;
+                case 1: co_await zero.wait(); break;
+                default: {
+                    const mutex_guard g = co_await free.lock();
+                    break;
+                }
+                }
+            };
+            for (int kind = 0; kind < 3; ++kind) {
+                const std::error_code e = co_await code_of([&] { return one(kind); });
+                thrown += e == errc::canceled ? 1 : 0;
+            }
+            const mutex_guard g = free.try_lock();
+            CHECK(g);  // the lock was not taken
+            (void)ended;
+            co_return thrown;
+        };
+        const int thrown = co_await body(x.ctx);
+        CHECK(thrown == 3);
+    });
 }
