@@ -220,16 +220,19 @@ inline context_binding* own_binding(promise_base* p) noexcept {
                : nullptr;
 }
 
+// The first parameter of these is adopted as the current context, and a surrounding with_context or
+// within may have put another in its place; so the bodies ask for the current one.
+
 template <class R, class A>
-task<R> await_within(context base, duration d, A op) {
-    cancelable_context c = with_timeout(base, d);
+task<R> await_within(context, duration d, A op) {
+    cancelable_context c = with_timeout(current_context(), d);
     co_return co_await await_under<R, A>(c.ctx, static_cast<A&&>(op));
 }
 
 template <class T>
-task<T> task_under(context c, task<T> t) {
+task<T> task_under(context, task<T> t) {
     if (context_binding* b = own_binding(task_access::peek(t))) {
-        context_state* const s = context_access::state(c);
+        context_state* const s = current_context_state();
         context_ref(s);
         b->replace(s);
     }
@@ -237,8 +240,8 @@ task<T> task_under(context c, task<T> t) {
 }
 
 template <class T>
-task<T> task_within(context, duration d, context base, task<T> t) {
-    cancelable_context c = with_timeout(base, d);
+task<T> task_within(context, duration d, task<T> t) {
+    cancelable_context c = with_timeout(current_context(), d);
     co_return co_await task_under<T>(c.ctx, std::move(t));
 }
 
@@ -275,7 +278,7 @@ template <class T>
 task<T> within(duration d, task<T> t) {
     detail::context_binding* const b = detail::own_binding(detail::task_access::peek(t));
     context base = b != nullptr ? detail::context_access::share(b->state()) : current_context();
-    return detail::task_within<T>(current_context(), d, base, std::move(t));
+    return detail::task_within<T>(std::move(base), d, std::move(t));
 }
 
 }  // namespace ringo
