@@ -5,7 +5,11 @@
 // the last.
 //
 // `queued` is set by compare-and-swap while `locked` is, under lock_; so an unlock that does not
-// see it was before, and one that does takes lock_ and finds the waiter in the list.
+// see it was before, and one that does takes lock_ and finds the waiter in the list. An unlock
+// keeps `locked` until it holds lock_: the mutex may be destroyed by whoever locks it next.
+//
+// `woken`: a waiter has been woken in normal mode and has not competed yet; until it has, no other
+// is woken, so waiters do not overtake each other. It clears the bit itself, in enqueue_or_take.
 #include <ringo/sync/mutex.hpp>
 
 #include "../sched/sched.hpp"
@@ -26,30 +30,41 @@ void mutex::unlock_slow() noexcept {
         fmt::print(stderr, "ringo: unlock of unlocked mutex\n");
         std::abort();
     }
-    detail::waiter* woken = nullptr;
+    detail::waiter* next = nullptr;
     {
         const std::lock_guard guard(lock_);
-        const bool hand_over = (state_.load(std::memory_order_relaxed) & starving) != 0;
-        if (detail::wait_node* const n = waiters_.claim_front()) {
-            woken = n->owner;
-            if (hand_over) {
-                n->kind = detail::mutex_awaiter::handed_over;
-                const std::int64_t since = *static_cast<const std::int64_t*>(n->slot);
-                if (waiters_.empty()) {
-                    state_.store(locked, std::memory_order_relaxed);
-                } else if (detail::now_ns() - since < starvation_ns) {
-                    state_.store(locked | queued, std::memory_order_relaxed);
-                }
-            } else {
-                state_.store(waiters_.empty() ? 0 : queued, std::memory_order_release);
-            }
-        } else {
-            state_.store(0, std::memory_order_release);
-        }
+        next = pass_on_locked();
     }
-    if (woken != nullptr) {
-        detail::wake(woken);
+    if (next != nullptr) {
+        detail::wake(next);
     }
+}
+
+/// Lets go of the lock, or hands it over. @return the waiter to be woken, or null
+detail::waiter* mutex::pass_on_locked() noexcept {
+    const std::uint32_t s = state_.load(std::memory_order_relaxed);
+    const bool hand_over = (s & starving) != 0;
+    if (!hand_over && (s & woken) != 0) {
+        state_.store(woken | (waiters_.empty() ? 0 : queued), std::memory_order_release);
+        return nullptr;
+    }
+    detail::wait_node* const n = waiters_.claim_front();
+    if (n == nullptr) {
+        state_.store(0, std::memory_order_release);
+        return nullptr;
+    }
+    if (!hand_over) {
+        state_.store(woken | (waiters_.empty() ? 0 : queued), std::memory_order_release);
+        return n->owner;
+    }
+    n->kind = detail::mutex_awaiter::handed_over;
+    const std::int64_t since = *static_cast<const std::int64_t*>(n->slot);
+    if (waiters_.empty()) {
+        state_.store(locked, std::memory_order_relaxed);
+    } else if (detail::now_ns() - since < starvation_ns) {
+        state_.store(locked | queued, std::memory_order_relaxed);
+    }
+    return n->owner;
 }
 
 namespace detail {
@@ -61,15 +76,17 @@ constexpr wait_ops mutex_ops{"mutex lock"};
 /// @return true when the lock was taken; else `suspended` says whether the wait is published
 bool mutex_awaiter::enqueue_or_take(routine* r, bool again, bool& suspended) noexcept {
     const std::lock_guard guard(m_.lock_);
+    const std::uint32_t kept = again ? ~mutex::woken : ~0U;
     std::uint32_t s = m_.state_.load(std::memory_order_relaxed);
     for (;;) {
         if ((s & (mutex::locked | mutex::starving)) == 0) {
-            if (m_.state_.compare_exchange_weak(s, s | mutex::locked, std::memory_order_acquire)) {
+            if (m_.state_.compare_exchange_weak(s, (s | mutex::locked) & kept,
+                                                std::memory_order_acquire)) {
                 return true;
             }
             continue;
         }
-        std::uint32_t t = s | mutex::queued;
+        std::uint32_t t = (s | mutex::queued) & kept;
         if (again && now_ns() - since_ > starvation_ns) {
             t |= mutex::starving;
         }
@@ -130,28 +147,33 @@ void mutex_awaiter::finish_wait() {
     r->end_wait();
     waiting_ = false;
     if (p == wait_phase::canceled) {
-        abandon();
+        abandon(false);
         throw_canceled(r);
     }
 }
 
-void mutex_awaiter::abandon() noexcept {
+void mutex_awaiter::abandon(bool woken) noexcept {
     if (node_.owner == nullptr) {
         return;
     }
-    bool pass_on = false;
+    waiter* next = nullptr;
     {
         const std::lock_guard guard(m_.lock_);
-        pass_on = !node_.linked && node_.kind == handed_over;
         if (node_.linked) {
             m_.waiters_.remove(node_);
             if (m_.waiters_.empty()) {
-                m_.state_.fetch_and(mutex::locked, std::memory_order_relaxed);
+                m_.state_.fetch_and(mutex::locked | mutex::woken, std::memory_order_relaxed);
+            }
+        } else if (woken) {
+            // The task is destroyed with the lock, or the right to compete for it, in its hand.
+            m_.state_.fetch_and(~mutex::woken, std::memory_order_relaxed);
+            if (node_.kind == handed_over || m_.try_take()) {
+                next = m_.pass_on_locked();
             }
         }
     }
-    if (pass_on) {
-        m_.unlock();  // the task is destroyed with the lock in its hand
+    if (next != nullptr) {
+        wake(next);
     }
 }
 

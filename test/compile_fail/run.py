@@ -14,7 +14,12 @@ include = sys.argv[1]
 compiler = sys.argv[sys.argv.index("--") + 1:]
 bad = 0
 for path in sorted(pathlib.Path(__file__).parent.glob("*.cpp")):
-    expect = re.search(r"// expect: (.*)", path.read_text()).group(1)
+    wanted = re.search(r"// expect: (.+)", path.read_text())
+    if not wanted:
+        bad += 1
+        print(f"FAIL {path.name}: no line '// expect: TEXT'")
+        continue
+    expect = wanted.group(1).rstrip()
     r = subprocess.run(compiler + ["-fsyntax-only", "-I", include, str(path)], text=True, capture_output=True)
     errors = [line for line in r.stderr.splitlines() if "error:" in line]
     good = r.returncode != 0 and errors and expect in errors[0]

@@ -1,21 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """Compiles every public header by itself. usage: alone.py INCLUDE_DIR -- COMPILER [ARGS]"""
+import concurrent.futures
+import os
 import pathlib
 import subprocess
 import sys
 
 include = pathlib.Path(sys.argv[1])
 compiler = sys.argv[sys.argv.index("--") + 1:]
-bad = 0
-for header in sorted(include.rglob("*.hpp")):
-    name = header.relative_to(include)
+
+
+def compile_alone(name):
+    """What the compiler says about the header, or None when it is content."""
     source = f"#include <{name}>\n#include <{name}>\n"
     r = subprocess.run(
         compiler + ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c++", "-I", str(include), "-"],
         input=source, text=True, capture_output=True)
-    print(("ok   " if r.returncode == 0 else "FAIL ") + str(name))
-    if r.returncode != 0:
-        bad += 1
-        print(r.stderr[:2000])
+    return None if r.returncode == 0 else r.stderr[:2000]
+
+
+names = sorted(h.relative_to(include) for h in include.rglob("*.hpp"))
+bad = 0 if names else 1
+with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    for name, complaint in zip(names, pool.map(compile_alone, names)):
+        print(("ok   " if complaint is None else "FAIL ") + str(name))
+        if complaint is not None:
+            bad += 1
+            print(complaint)
 sys.exit(1 if bad else 0)

@@ -910,6 +910,8 @@ task<context> named_reference(const context& mine) {
     co_await yield();
     co_return current_context();
 }
+task<> slow() { co_await sleep(300ms); }
+task<> slow_under(context) { co_await sleep(300ms); }
 task<> throws_under(context) {
     co_await yield();
     throw std::runtime_error("under");
@@ -1024,15 +1026,40 @@ TEST_CASE("the current context follows a task over suspensions and workers, not 
     }
 }
 
-TEST_CASE("with_context and within nest: the nearest deadline counts, and all is as before after") {
+TEST_CASE("with_context and within nest: every one of them is obeyed, the outer as the inner") {
     run_at(2, []() -> task<> {
         const context before = current_context();
-        const std::error_code inner =
-            co_await code_of([] { return within(1h, within(1ms, sleep(1h))); });
-        CHECK(inner == errc::deadline_exceeded);
-        const std::error_code outer =
-            co_await code_of([] { return within(1ms, within(1h, sleep(1h))); });
-        CHECK(outer == errc::deadline_exceeded);
+        cancelable_context x = with_cancel(before);
+        x.cancel();
+        const context dead = x.ctx;
+        // The last of each is bounded, so that what is not obeyed fails and does not hang.
+        const auto nested = [&](int kind) -> task<> {
+            switch (kind) {
+            case 0: co_await within(1h, within(1ms, sleep(300ms))); break;
+            case 1: co_await within(1ms, within(1h, sleep(300ms))); break;
+            case 2: co_await within(1ms, within(1h, within(1h, sleep(300ms)))); break;
+            case 3: co_await within(1h, with_context(dead, sleep(300ms))); break;
+            case 4: co_await with_context(dead, within(1h, sleep(300ms))); break;
+            case 5: co_await with_context(dead, within(1h, within(1h, sleep(300ms)))); break;
+            case 6: co_await within(1ms, within(1h, slow())); break;
+            case 7: co_await with_context(dead, within(1h, slow())); break;
+            case 8: co_await with_context(dead, within(1h, slow_under(before))); break;
+            default: co_await within(1ms, within(1h, slow_under(before))); break;
+            }
+        };
+        for (int kind = 0; kind < 10; ++kind) {
+            CAPTURE(kind);
+            const std::error_code e = co_await code_of([&] { return nested(kind); });
+            const bool by_time = kind < 3 || kind == 6 || kind == 9;
+            CHECK(e == (by_time ? errc::deadline_exceeded : errc::canceled));
+            CHECK(current_context() == before);
+        }
+    });
+}
+
+TEST_CASE("within: what is done in time keeps its value, what is late can be taken up again") {
+    run_at(2, []() -> task<> {
+        const context before = current_context();
         const std::error_code at_once = co_await code_of([] { return within(0s, sleep(1h)); });
         CHECK(at_once == errc::deadline_exceeded);
         const std::error_code negative = co_await code_of([] { return within(-1h, sleep(1h)); });

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <string>
 
@@ -265,4 +266,475 @@ TEST_CASE("grace: a scope whose tasks end in time does not wait for it") {
         co_await scope(grace(1h), body);
         CHECK(std::chrono::steady_clock::now() - start < 30min);
     });
+}
+
+TEST_CASE("a failure in cancelled surroundings is rethrown rather than canceled") {
+    run_at(2, []() -> task<> {
+        cancelable_context x = with_cancel(current_context());
+        const auto whole = [&](context) -> task<std::string> {
+            const auto body = [](group& g) -> task<> {
+                g.go([]() -> task<> {
+                    try {
+                        co_await sleep(1h);
+                    } catch (const canceled&) {
+                    }
+                    throw std::runtime_error("on the way out");
+                });
+                co_return;
+            };
+            co_return co_await outcome(body);
+        };
+        auto h = go(whole, x.ctx);
+        co_await sleep(500us);
+        x.cancel();
+        const std::string r = co_await h;
+        CHECK(r == "on the way out");
+        // Started under a cancelled context: body and tasks see it, the scope still ends in order.
+        const std::string s = co_await with_context(x.ctx, whole(x.ctx));
+        CHECK(s == "on the way out");
+    });
+}
+
+TEST_CASE("a canceled that a task or the body throws by itself is no failure") {
+    run_at(2, []() -> task<> {
+        std::atomic<int> others{0};
+        const auto body = [&](group& g) -> task<> {
+            g.go([]() -> task<> {
+                co_await yield();
+                throw canceled(errc::canceled);
+            });
+            g.go([]() -> task<> { co_await within(10us, sleep(1h)); });
+            g.go([&]() -> task<> {
+                co_await sleep(2ms);
+                ++others;
+            });
+            throw canceled(errc::deadline_exceeded);
+            co_return;
+        };
+        const std::string r = co_await outcome(body);
+        CHECK(r == "returned");
+        CHECK(others == 1);
+    });
+}
+
+TEST_CASE("an empty scope, and one whose tasks have ended before the body, return at once") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int i = 0; i < scaled(2000); ++i) {
+                const auto empty = [](group&) -> task<> { co_return; };
+                co_await scope(empty);
+                int n = 0;
+                const auto one = [&](group& g) -> task<> {
+                    g.go([&]() -> task<> {
+                        ++n;
+                        co_return;
+                    });
+                    co_await yield();
+                };
+                co_await scope(one);
+                CHECK(n == 1);
+            }
+        });
+    }
+}
+
+TEST_CASE("of many failures at once exactly one is rethrown, when all have ended") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(200); ++round) {
+                std::atomic<int> alive{0};
+                const auto body = [&](group& g) -> task<> {
+                    for (int i = 0; i < 16; ++i) {
+                        g.go([&]() -> task<> {
+                            ++alive;
+                            co_await yield();
+                            --alive;
+                            throw std::runtime_error("one of many");
+                        });
+                    }
+                    co_return;
+                };
+                const std::string r = co_await outcome(body);
+                CHECK(r == "one of many");
+                CHECK(alive == 0);
+            }
+        });
+    }
+}
+
+TEST_CASE("a failure reaches tasks in every kind of wait, and those that start afterwards") {
+    run_at(2, []() -> task<> {
+        std::atomic<int> ended{0};
+        channel<int> c;
+        mutex mu;
+        const mutex_guard held = co_await mu.lock();
+        wait_group wg;
+        wg.add();
+        const auto wait = [&](int kind) -> task<> {
+            try {
+                switch (kind) {
+                case 0: co_await sleep(1h); break;
+                case 1: (void)co_await c.recv(); break;
+                case 2: co_await channel<int>().send(1); break;
+                case 3: {
+                    const mutex_guard g = co_await mu.lock();
+                    break;
+                }
+                case 4: co_await wg.wait(); break;
+                default: co_await within(1h, c.recv()); break;
+                }
+            } catch (const canceled&) {
+                ++ended;
+            }
+        };
+        const auto body = [&](group& g) -> task<> {
+            for (int kind = 0; kind < 6; ++kind) {
+                g.go(wait, kind);
+            }
+            g.go(fail_after, 1ms, "stop");
+            co_await with_context(without_cancel(current_context()), sleep(3ms));
+            CHECK(g.context().err() == errc::canceled);
+            for (int kind = 0; kind < 6; ++kind) {
+                g.go(wait, kind);  // born cancelled
+            }
+        };
+        const std::string r = co_await outcome(body);
+        CHECK(r == "stop");
+        CHECK(ended == 12);
+        wg.done();
+    });
+}
+
+TEST_CASE("limit: what waits inside runs also after a failure or a cancel, one at a time") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (const bool fails : {false, true}) {
+                std::atomic<int> now{0};
+                std::atomic<int> started{0};
+                std::atomic<int> bad{0};
+                const auto body = [&](group& g) -> task<> {
+                    g.limit(1);
+                    for (int i = 0; i < 50; ++i) {
+                        g.go([&, i]() -> task<> {
+                            bad += ++now == 1 ? 0 : 1;
+                            ++started;
+                            co_await yield();
+                            --now;
+                            if (fails && i == 10) {
+                                throw std::runtime_error("tenth");
+                            }
+                        });
+                    }
+                    if (!fails) {
+                        co_await yield();
+                        g.cancel();
+                    }
+                    co_return;
+                };
+                const std::string r = co_await outcome(body);
+                CHECK(r == (fails ? "tenth" : "returned"));
+                CHECK(bad == 0);
+                CHECK(now == 0);
+                CHECK(started == 50);
+            }
+        });
+    }
+}
+
+TEST_CASE("limit: tasks that start tasks, and try_go from many of them, never exceed it") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            std::atomic<int> now{0};
+            std::atomic<int> over{0};
+            std::atomic<int> ran{0};
+            std::atomic<int> taken{0};
+            const int n = scaled(2000);
+            const auto leaf = [&]() -> task<> {
+                over += ++now > 4 ? 1 : 0;
+                co_await yield();
+                ++ran;
+                --now;
+            };
+            const auto body = [&](group& g) -> task<> {
+                g.limit(4);
+                for (int i = 0; i < n; ++i) {
+                    g.go([&]() -> task<> {
+                        over += ++now > 4 ? 1 : 0;
+                        ++ran;
+                        if (g.try_go(leaf)) {
+                            ++taken;
+                        }
+                        --now;
+                        co_return;
+                    });
+                }
+                co_return;
+            };
+            co_await scope(body);
+            CHECK(over == 0);
+            CHECK(ran == n + taken);
+            const auto room = [&](group& g) -> task<> {
+                g.limit(1);
+                CHECK(g.try_go([]() -> task<> { co_await sleep(1ms); }));
+                CHECK_FALSE(g.try_go(leaf));
+                co_return;
+            };
+            co_await scope(room);
+        });
+    }
+}
+
+TEST_CASE("nested scopes: a failure inside ends the outer ones, a cancel outside the inner ones") {
+    run_at(2, []() -> task<> {
+        std::atomic<int> cancelled{0};
+        const auto waits = [&]() -> task<> {
+            try {
+                co_await sleep(1h);
+            } catch (const canceled&) {
+                ++cancelled;
+                throw;
+            }
+        };
+        const auto outer = [&](group& g) -> task<> {
+            g.go(waits);
+            g.go([&]() -> task<> {
+                const auto inner = [&](group& h) -> task<> {
+                    h.go(waits);
+                    h.go(fail_after, 1ms, "deep");
+                    co_return;
+                };
+                co_await scope(inner);
+            });
+            co_return;
+        };
+        const std::string r = co_await outcome(outer);
+        CHECK(r == "deep");
+        CHECK(cancelled == 2);
+        cancelled = 0;
+        const auto around = [&](group& g) -> task<> {
+            g.go([&]() -> task<> {
+                const auto inner = [&](group& h) -> task<> {
+                    h.go(waits);
+                    const auto innermost = [&](group& k) -> task<> {
+                        k.go(waits);
+                        co_return;
+                    };
+                    co_await scope(innermost);
+                };
+                co_await scope(inner);
+            });
+            co_await sleep(1ms);
+            g.cancel();
+        };
+        const std::string s = co_await outcome(around);
+        CHECK(s == "returned");
+        CHECK(cancelled == 2);
+        // A cancel of the inner group leaves the outer one alone.
+        bool went_on = false;
+        const auto calm = [&](group& g) -> task<> {
+            g.go([&]() -> task<> {
+                co_await sleep(3ms);
+                went_on = true;
+            });
+            const auto inner = [&](group& h) -> task<> {
+                h.go(waits);
+                h.cancel();
+                co_return;
+            };
+            co_await scope(inner);
+            CHECK_FALSE(g.context().err());
+        };
+        const std::string t = co_await outcome(calm);
+        CHECK(t == "returned");
+        CHECK(went_on);
+    });
+}
+
+TEST_CASE("what tasks refer to outside outlives them, whichever way the scope ends") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(300); ++round) {
+                std::string result;
+                {
+                    std::string local = "a local that is long enough not to be inside the string";
+                    std::atomic<std::size_t> read{0};
+                    const auto body = [&](group& g) -> task<> {
+                        for (int i = 0; i < 4; ++i) {
+                            g.go([&, i]() -> task<> {
+                                try {
+                                    co_await sleep(std::chrono::microseconds(round % 5 * i));
+                                } catch (const canceled&) {
+                                }
+                                read += local.size();
+                                if (round % 3 == 1 && i == 2) {
+                                    throw std::runtime_error(local);
+                                }
+                            });
+                        }
+                        if (round % 3 == 2) {
+                            g.cancel();
+                        }
+                        co_return;
+                    };
+                    result = co_await outcome(body);
+                    CHECK(read == 4 * local.size());
+                    CHECK(result == (round % 3 == 1 ? local : "returned"));
+                }
+            }
+        });
+    }
+}
+
+TEST_CASE("an error result cancels the others as an exception does; a success does not") {
+    run_at(2, []() -> task<> {
+        std::atomic<int> cancelled{0};
+        std::error_code code;
+        try {
+            const auto body = [&](group& g) -> task<> {
+                g.go([&]() -> task<> {
+                    try {
+                        co_await sleep(1h);
+                    } catch (const canceled&) {
+                        ++cancelled;
+                    }
+                });
+                g.go([]() -> task<result<std::string>> {
+                    co_await sleep(1ms);
+                    co_return result<std::string>(errc::too_long);
+                });
+                co_return;
+            };
+            co_await scope(body);
+        } catch (const std::system_error& e) {
+            code = e.code();
+        }
+        CHECK(code == errc::too_long);
+        CHECK(cancelled == 1);
+    });
+}
+
+TEST_CASE("grace: a failure and a cancel of the group do not wait for it") {
+    run_at(2, []() -> task<> {
+        const auto failing = [](group& g) -> task<> {
+            g.go([]() -> task<> { co_await sleep(1h); });
+            g.go(fail_after, 1ms, "soon");
+            co_return;
+        };
+        std::string r;
+        try {
+            co_await scope(grace(1h), failing);
+        } catch (const std::runtime_error& e) {
+            r = e.what();
+        }
+        CHECK(r == "soon");
+        const auto cancelling = [](group& g) -> task<> {
+            g.go([]() -> task<> { co_await sleep(1h); });
+            co_await yield();
+            g.cancel();
+        };
+        co_await scope(grace(1h), cancelling);
+        const auto throwing = [](group& g) -> task<> {
+            g.go([]() -> task<> { co_await sleep(1h); });
+            co_await yield();
+            throw std::runtime_error("body");
+        };
+        try {
+            co_await scope(grace(1h), throwing);
+        } catch (const std::runtime_error& e) {
+            r = e.what();
+        }
+        CHECK(r == "body");
+    });
+}
+
+TEST_CASE("grace: tasks that drain in time end the scope long before the grace is over") {
+    for (const unsigned workers : {1U, 2U}) {
+        run_at(workers, []() -> task<> {
+            std::atomic<int> drained{0};
+            const auto server = [&](context) -> task<> {
+                channel<int> work(100);
+                const auto body = [&](group& g) -> task<> {
+                    for (int i = 0; i < 3; ++i) {
+                        g.go([&]() -> task<> {
+                            while (auto v = co_await work.recv()) {
+                                co_await sleep(10us);
+                                ++drained;
+                            }
+                        });
+                    }
+                    try {
+                        for (int i = 0;; ++i) {
+                            if (i < 60) {
+                                co_await work.send(i);
+                            } else {
+                                co_await done();
+                                break;
+                            }
+                        }
+                    } catch (const canceled&) {
+                    }
+                    work.close();  // stop accepting; the tasks drain what is inside
+                };
+                co_await scope(grace(1h), body);
+            };
+            cancelable_context x = with_cancel(current_context());
+            auto h = go(server, x.ctx);
+            co_await sleep(200us);
+            x.cancel();
+            bool thrown = false;
+            try {
+                co_await h;
+            } catch (const canceled&) {
+                thrown = true;
+            }
+            CHECK(thrown);
+            CHECK(drained <= 60);
+        });
+    }
+}
+
+TEST_CASE("cancels racing with the end of a scope: nothing is left behind, nothing hangs") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        const ringo::test::watchdog dog;
+        runtime rt(options{.workers = workers});
+        rt.block_on([]() -> task<> {
+            for (int round = 0; round < scaled(300); ++round) {
+                cancelable_context x = with_cancel(current_context());
+                std::atomic<int> started{0};
+                std::atomic<int> ended{0};
+                const auto whole = [&](context) -> task<> {
+                    const auto body = [&](group& g) -> task<> {
+                        if (round % 2 == 0) {
+                            g.limit(2);
+                        }
+                        for (int i = 0; i < 5; ++i) {
+                            ++started;
+                            g.go([&]() -> task<> {
+                                try {
+                                    co_await sleep(std::chrono::microseconds(round % 30));
+                                } catch (const canceled&) {
+                                }
+                                ++ended;
+                            });
+                        }
+                        co_return;
+                    };
+                    try {
+                        if (round % 3 == 0) {
+                            co_await scope(grace(5us), body);
+                        } else {
+                            co_await scope(body);
+                        }
+                    } catch (const canceled&) {
+                    }
+                    CHECK(started == ended);
+                };
+                auto h = go(whole, x.ctx);
+                co_await sleep(std::chrono::microseconds(round % 41));
+                x.cancel();
+                co_await h;
+            }
+        });
+        CHECK(rt.stats().timers == 0);
+    }
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -209,4 +210,440 @@ TEST_CASE("wait_group::go counts, moves its arguments, and done runs after the f
         co_await wg.wait();
         CHECK(n == 2000);
     });
+}
+
+TEST_CASE("the second of two lockers waits, whoever unlocks: a task, another task or a thread") {
+    run_at(2, []() -> task<> {
+        mutex mu;
+        std::atomic<int> got{0};
+        mutex_guard g = co_await mu.lock();
+        auto h = go([&]() -> task<> {
+            const mutex_guard mine = co_await mu.lock();
+            ++got;
+        });
+        co_await sleep(500us);
+        CHECK(got == 0);
+        g.unlock();
+        co_await h;
+        CHECK(got == 1);
+        // Unlocked by another task, by its own means.
+        mutex_guard a = co_await mu.lock();
+        auto unlocker = go([&]() -> task<> {
+            a.unlock();
+            co_return;
+        });
+        const mutex_guard b = co_await mu.lock();
+        co_await unlocker;
+        CHECK(b);
+        CHECK_FALSE(a);
+    });
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 2});
+    mutex mu;
+    mutex_guard held = mu.try_lock();
+    REQUIRE(held);
+    std::atomic<bool> inside{false};
+    auto waiter = rt.go([&]() -> task<> {
+        const mutex_guard g = co_await mu.lock();
+        inside = true;
+    });
+    std::this_thread::sleep_for(5ms);
+    CHECK_FALSE(inside);
+    held.unlock();  // from a plain thread
+    rt.block_on([&]() -> task<> { co_await waiter; });
+    CHECK(inside);
+}
+
+TEST_CASE("a guard that is moved into another one leaves no lock behind") {
+    run_at(1, []() -> task<> {
+        mutex a;
+        mutex b;
+        {
+            mutex_guard x = co_await a.lock();
+            mutex_guard y = co_await b.lock();
+            x = std::move(y);
+            CHECK(x);
+            // What x held is unlocked with y at the latest, what y held is now x's.
+            CHECK_FALSE(b.try_lock());
+            mutex_guard nothing;
+            CHECK_FALSE(nothing);
+            nothing.unlock();
+        }
+        CHECK(a.try_lock());
+        CHECK(b.try_lock());
+        // Into a frame and out of it again.
+        const auto pass = [](mutex_guard g) -> task<mutex_guard> {
+            co_await yield();
+            co_return std::move(g);
+        };
+        mutex_guard first = co_await a.lock();
+        {
+            const mutex_guard back = co_await pass(std::move(first));
+            CHECK(back);
+            CHECK_FALSE(a.try_lock());
+        }
+        CHECK(a.try_lock());
+    });
+}
+
+TEST_CASE(
+    "a waiter cancelled at the front, in the middle, at the end: the others keep their order") {
+    for (const std::size_t leaver : {0U, 3U, 5U}) {
+        run_at(1, [leaver]() -> task<> {
+            const std::size_t gone = leaver;
+            mutex mu;
+            std::vector<std::size_t> order;
+            std::vector<cancelable_context> own;
+            bool cancelled = false;
+            wait_group all;
+            mutex_guard held = co_await mu.lock();
+            const auto waiter = [&](context, std::size_t i) -> task<> {
+                try {
+                    const mutex_guard g = co_await mu.lock();
+                    order.push_back(i);
+                } catch (const canceled&) {
+                    cancelled = true;
+                }
+            };
+            for (std::size_t i = 0; i < 6; ++i) {
+                own.push_back(with_cancel(current_context()));
+                all.go(waiter, own.back().ctx, i);
+                co_await yield();
+                co_await yield();
+            }
+            own[gone].cancel();
+            for (int i = 0; i < 5; ++i) {
+                co_await yield();
+            }
+            CHECK(cancelled);
+            CHECK_FALSE(mu.try_lock());
+            held.unlock();
+            co_await all.wait();
+            std::vector<std::size_t> expected{0, 1, 2, 3, 4, 5};
+            expected.erase(expected.begin() + static_cast<std::ptrdiff_t>(gone));
+            CHECK(order == expected);
+            const mutex_guard last = mu.try_lock();
+            CHECK(last);
+        });
+    }
+}
+
+TEST_CASE("every waiter is cancelled while the lock is held: the lock is free afterwards") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(200); ++round) {
+                mutex mu;
+                std::atomic<int> cancelled{0};
+                std::atomic<int> locked{0};
+                wait_group all;
+                cancelable_context x = with_cancel(current_context());
+                {
+                    mutex_guard held = co_await mu.lock();
+                    const auto waiter = [&](context) -> task<> {
+                        try {
+                            const mutex_guard g = co_await mu.lock();
+                            ++locked;
+                        } catch (const canceled&) {
+                            ++cancelled;
+                        }
+                    };
+                    for (int i = 0; i < 20; ++i) {
+                        all.go(waiter, x.ctx);
+                    }
+                    co_await yield();
+                    if (round % 2 == 0) {
+                        held.unlock();  // at the same time as the cancel
+                    }
+                    x.cancel();
+                    if (round % 2 != 0) {
+                        co_await all.wait();
+                        CHECK(cancelled == 20);
+                    }
+                }
+                co_await all.wait();
+                CHECK(cancelled + locked == 20);
+                const mutex_guard free = mu.try_lock();
+                CHECK(free);
+            }
+        });
+    }
+}
+
+TEST_CASE("TestMutexFairness: the hog never suspends but for the lock, and its holds are long") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            mutex mu;
+            std::atomic<bool> stop{false};
+            auto hog = go([&]() -> task<> {
+                while (!stop) {
+                    const mutex_guard g = co_await mu.lock();
+                    const auto until = std::chrono::steady_clock::now() + 100us;
+                    while (std::chrono::steady_clock::now() < until) {
+                    }
+                }
+            });
+            for (int i = 0; i < 10; ++i) {
+                co_await sleep(100us);
+                const mutex_guard g = co_await mu.lock();
+            }
+            stop = true;
+            co_await hog;
+        });
+    }
+}
+
+TEST_CASE("a woken waiter that has not run yet is not overtaken by the one behind it") {
+    run_at(1, []() -> task<> {
+        mutex mu;
+        std::vector<int> order;
+        mutex_guard held = co_await mu.lock();
+        wait_group all;
+        for (int i = 0; i < 3; ++i) {
+            all.go([&, i]() -> task<> {
+                const mutex_guard g = co_await mu.lock();
+                order.push_back(i);
+            });
+            co_await yield();
+            co_await yield();
+        }
+        held.unlock();  // wakes the first
+        for (int i = 0; i < 2; ++i) {
+            const mutex_guard barging = mu.try_lock();
+            CHECK(barging);
+        }
+        co_await all.wait();
+        CHECK((order == std::vector<int>{0, 1, 2}));
+    });
+}
+
+TEST_CASE("starvation: waiters that starve while others hold the lock all get it") {
+    run_at(1, []() -> task<> {
+        mutex mu;
+        std::vector<int> order;
+        mutex_guard held = co_await mu.lock();
+        wait_group all;
+        for (int i = 0; i < 3; ++i) {
+            all.go([&, i]() -> task<> {
+                const mutex_guard g = co_await mu.lock();
+                order.push_back(i);
+                co_await sleep(2ms);  // the ones behind starve
+            });
+            co_await yield();
+            co_await yield();
+        }
+        co_await sleep(3ms);
+        held.unlock();
+        auto newcomer = go([&]() -> task<> {
+            const mutex_guard g = co_await mu.lock();
+            order.push_back(3);
+        });
+        co_await all.wait();
+        co_await newcomer;
+        CHECK(order.size() == 4);
+        const mutex_guard free = mu.try_lock();
+        CHECK(free);
+    });
+}
+
+TEST_CASE("starving waiters that are cancelled at once leave a lock that works") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(50); ++round) {
+                mutex mu;
+                std::atomic<int> ended{0};
+                wait_group all;
+                cancelable_context x = with_cancel(current_context());
+                const auto waiter = [&](context) -> task<> {
+                    try {
+                        const mutex_guard g = co_await mu.lock();
+                        co_await sleep(20us);
+                    } catch (const canceled&) {
+                    }
+                    ++ended;
+                };
+                {
+                    const mutex_guard held = co_await mu.lock();
+                    for (int i = 0; i < 10; ++i) {
+                        all.go(waiter, x.ctx);
+                    }
+                    co_await sleep(1500us);  // longer than a waiter may starve
+                }
+                co_await sleep(std::chrono::microseconds(round * 3));
+                x.cancel();
+                co_await all.wait();
+                CHECK(ended == 10);
+                const mutex_guard free = mu.try_lock();
+                CHECK(free);
+            }
+        });
+    }
+}
+
+TEST_CASE("a task destroyed while it waits for a lock, or holds it, leaves the queue in order") {
+    auto mu = std::make_shared<mutex>();
+    for (int i = 0; i < scaled(50); ++i) {
+        runtime rt(options{.workers = 2});
+        for (int k = 0; k < 5; ++k) {
+            (void)rt.go([mu]() -> task<> {
+                const mutex_guard g = co_await mu->lock();
+                co_await sleep(1h);
+            });
+        }
+        if (i % 2 == 0) {
+            std::this_thread::sleep_for(200us);
+        }
+    }
+    CHECK(mu->try_lock());
+}
+
+TEST_CASE("TestWaitGroup: a wait at zero returns at once; add takes any number") {
+    run_at(2, []() -> task<> {
+        wait_group wg;
+        co_await wg.wait();
+        wg.add(1000);
+        CHECK(wg.count() == 1000);
+        wg.add(-999);
+        CHECK(wg.count() == 1);
+        auto h = go([&]() -> task<> { co_await wg.wait(); });
+        co_await yield();
+        CHECK_FALSE(h.done());
+        wg.add(2);  // more while somebody waits
+        wg.add(-3);
+        co_await h;
+        CHECK(wg.count() == 0);
+        CHECK_THROWS_AS(wg.add(-1), std::logic_error);
+        wg.add(2);
+        CHECK_THROWS_AS(wg.add(-3), std::logic_error);
+        CHECK(wg.count() == 2);
+        wg.add(-2);
+        co_await wg.wait();
+    });
+}
+
+TEST_CASE("TestWaitGroupRace: wait never returns before all of the tasks are through") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int i = 0; i < scaled(5000); ++i) {
+                wait_group wg;
+                int a = 0;  // ordered by the wait group alone
+                int b = 0;
+                wg.add(2);
+                const auto one = [&](int* p) -> task<> {
+                    *p = 1;
+                    wg.done();
+                    co_return;
+                };
+                (void)go(one, &a);
+                (void)go(one, &b);
+                co_await wg.wait();
+                CHECK(a + b == 2);
+            }
+        });
+    }
+}
+
+TEST_CASE("a cancelled wait leaves the group and the other waiters alone") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(500); ++round) {
+                wait_group wg;
+                wg.add(1);
+                std::atomic<int> released{0};
+                std::atomic<int> cancelled{0};
+                cancelable_context x = with_cancel(current_context());
+                std::vector<join_handle<>> waiters;
+                const auto waiter = [&](context) -> task<> {
+                    try {
+                        co_await wg.wait();
+                        ++released;
+                    } catch (const canceled&) {
+                        ++cancelled;
+                    }
+                };
+                for (int i = 0; i < 6; ++i) {
+                    waiters.push_back(go(waiter, i % 2 == 0 ? x.ctx : current_context()));
+                }
+                if (round % 3 != 0) {
+                    co_await yield();
+                }
+                x.cancel();
+                if (round % 2 == 0) {
+                    co_await yield();
+                }
+                wg.done();
+                for (auto& w : waiters) {
+                    co_await w;
+                }
+                CHECK(released >= 3);
+                CHECK(released + cancelled == 6);
+            }
+        });
+    }
+}
+
+TEST_CASE("a wait group may be destroyed by whichever waiter comes first, done() still running") {
+    for (const unsigned workers : {2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int i = 0; i < scaled(5000); ++i) {
+                auto* const wg = new wait_group;
+                wg->add(3);
+                const auto done = [wg]() -> task<> {
+                    wg->done();
+                    co_return;
+                };
+                auto waiter = go([wg]() -> task<> {
+                    co_await wg->wait();
+                    delete wg;
+                });
+                for (int k = 0; k < 3; ++k) {
+                    (void)go(done);
+                }
+                co_await waiter;
+            }
+        });
+    }
+}
+
+TEST_CASE("wait_group::go: eight rounds of tasks that start others; canceled counts down") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            wait_group wg;
+            std::atomic<int> n{0};
+            for (int round = 0; round < 8; ++round) {
+                for (int i = 0; i < 100; ++i) {
+                    wg.go([&]() -> task<> {
+                        wg.go([&]() -> task<> {
+                            co_await yield();
+                            ++n;
+                        });
+                        co_await yield();
+                        ++n;
+                        throw canceled(errc::canceled);
+                    });
+                }
+                co_await wg.wait();
+                CHECK(n == 200 * (round + 1));
+                CHECK(wg.count() == 0);
+            }
+        });
+    }
+}
+
+TEST_CASE("plain threads take part: they add, count down and unlock") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 2});
+    for (int i = 0; i < scaled(200); ++i) {
+        wait_group wg;
+        wg.add(4);
+        auto h = rt.go([&]() -> task<> { co_await wg.wait(); });
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] { wg.done(); });
+        }
+        rt.block_on([&]() -> task<> { co_await h; });
+        for (auto& t : threads) {
+            t.join();
+        }
+        CHECK(wg.count() == 0);
+    }
 }

@@ -72,9 +72,11 @@ public:
 private:
     friend detail::mutex_awaiter;
     // `locked`: somebody has it. `queued`: there are waiters. `starving`: unlock hands over.
+    // `woken`: a waiter is on its way, so unlock wakes no other.
     static constexpr std::uint32_t locked = 1;
     static constexpr std::uint32_t queued = 2;
     static constexpr std::uint32_t starving = 4;
+    static constexpr std::uint32_t woken = 8;
 
     bool try_take() noexcept {
         std::uint32_t s = state_.load(std::memory_order_relaxed);
@@ -87,9 +89,10 @@ private:
         return false;
     }
     void unlock_slow() noexcept;
+    detail::waiter* pass_on_locked() noexcept;
 
     std::atomic<std::uint32_t> state_{0};
-    detail::spin_lock lock_;  // guards waiters_, and changes of queued and starving
+    detail::spin_lock lock_;  // guards waiters_, and changes of all but locked
     detail::wait_queue waiters_;
 };
 
@@ -109,7 +112,7 @@ public:
     mutex_awaiter(mutex_awaiter&& other) noexcept : m_(other.m_) {}
     ~mutex_awaiter() {
         if (waiting_) {
-            abandon();
+            abandon(frame_->self()->phase() == wait_phase::claimed);
         }
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
@@ -131,7 +134,7 @@ public:
 private:
     bool suspend() noexcept;
     void finish_wait();
-    void abandon() noexcept;
+    void abandon(bool woken) noexcept;
     bool enqueue_or_take(routine* r, bool again, bool& suspended) noexcept;
     static bool try_again(resume_hook* self, routine* r) noexcept;
 
