@@ -409,27 +409,36 @@ void runtime_core::park(processor& p) noexcept {
         p.searching = false;
         searching.fetch_sub(1, std::memory_order_seq_cst);
     }
-    if (!anything_to_do(p)) {
+    completion_sink sink;
+    const bool wait = !anything_to_do(p);
+    if (wait) {
         const std::int64_t next = p.timers->earliest();
         std::int64_t timeout = -1;
         if (next != timer_heap::never) {
             timeout = std::max<std::int64_t>(0, next - now_ns());
         }
-        completion_sink sink;
         p.io->wait(sink, timeout);
-        p.parked.store(false, std::memory_order_seq_cst);
-        if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {
-            wake_monitor();
-        }
-        deliver(p, sink);
-    } else {
-        p.parked.store(false, std::memory_order_seq_cst);
     }
+    p.parked.store(false, std::memory_order_seq_cst);
     if ((idle[word].fetch_and(~mask, std::memory_order_seq_cst) & mask) != 0) {
         idle_count.fetch_sub(1, std::memory_order_seq_cst);
     } else {
         p.searching = true;  // whoever cleared the bit has counted us
     }
+    if (!wait) {
+        // Look for it as a searcher, also above their limit: the one counted may be on its way for
+        // long, and coming back here again and again would be the dearest way to wait for it.
+        if (!p.searching) {
+            p.searching = true;
+            searching.fetch_add(1, std::memory_order_seq_cst);
+        }
+        return;
+    }
+    if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {
+        wake_monitor();
+    }
+    // Now that this one does not count as idle any more, or it would wake itself.
+    deliver(p, sink);
 }
 
 routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {

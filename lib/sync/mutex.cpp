@@ -17,6 +17,7 @@
 #include <fmt/core.h>
 
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 
 namespace ringo {
@@ -113,6 +114,7 @@ bool mutex_awaiter::suspend() noexcept {
     routine* const r = frame_->self();
     r->leaf = frame_;
     if (starts_cancelled(r)) [[unlikely]] {
+        std::construct_at(&node_);
         waiting_ = true;
         r->begin(wait_phase::canceled);
         return false;
@@ -120,8 +122,7 @@ bool mutex_awaiter::suspend() noexcept {
     ops = &mutex_ops;
     retry = &try_again;
     r->aux = reinterpret_cast<std::uintptr_t>(static_cast<resume_hook*>(this)) | 2;
-    node_.owner = r;
-    node_.slot = &since_;
+    std::construct_at(&node_, r, &since_);
     since_ = now_ns();
     bool suspended = false;
     waiting_ = true;

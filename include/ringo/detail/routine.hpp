@@ -108,9 +108,10 @@ struct wait_ops {
 
 /// Asks, on the worker, before a routine with routine::has_hook is resumed.
 struct resume_hook {
-    const wait_ops* ops = nullptr;
+    resume_hook() noexcept {}  // set before it is used
+    const wait_ops* ops;
     /// False: it waits again, and may be running elsewhere already.
-    bool (*retry)(resume_hook*, struct routine*) noexcept = nullptr;
+    bool (*retry)(resume_hook*, struct routine*) noexcept;
 };
 
 /// One spawned task: what `go` creates and the scheduler runs. 64 bytes, one cache line.

@@ -62,11 +62,15 @@ public:
 
     /// Unlocks; whoever holds the guard should use that. Terminates when it is not locked.
     void unlock() noexcept {
-        std::uint32_t s = locked;
-        if (!state_.compare_exchange_strong(s, 0, std::memory_order_release,
-                                            std::memory_order_relaxed)) [[unlikely]] {
-            unlock_slow();
+        // Constants, so that the exchange need not wait for what was loaded.
+        std::uint32_t s = state_.load(std::memory_order_relaxed);
+        if (s == locked) {
+            if (state_.compare_exchange_strong(s, 0, std::memory_order_release,
+                                               std::memory_order_relaxed)) [[likely]] {
+                return;
+            }
         }
+        unlock_contended(s);
     }
 
 private:
@@ -80,6 +84,12 @@ private:
 
     bool try_take() noexcept {
         std::uint32_t s = state_.load(std::memory_order_relaxed);
+        if (s == 0) {
+            if (state_.compare_exchange_strong(s, locked, std::memory_order_acquire,
+                                               std::memory_order_relaxed)) [[likely]] {
+                return true;
+            }
+        }
         while ((s & (locked | starving)) == 0) {
             if (state_.compare_exchange_weak(s, s | locked, std::memory_order_acquire,
                                              std::memory_order_relaxed)) {
@@ -87,6 +97,16 @@ private:
             }
         }
         return false;
+    }
+    void unlock_contended(std::uint32_t s) noexcept {
+        // With somebody on its way already, there is nobody to be woken.
+        while ((s & (locked | woken | starving)) == (locked | woken)) {
+            if (state_.compare_exchange_weak(s, s & ~locked, std::memory_order_release,
+                                             std::memory_order_relaxed)) {
+                return;
+            }
+        }
+        unlock_slow();
     }
     void unlock_slow() noexcept;
     detail::waiter* pass_on_locked() noexcept;
@@ -140,9 +160,12 @@ private:
 
     mutex& m_;
     promise_base* frame_ = nullptr;
-    wait_node node_;
-    std::int64_t since_ = 0;
     bool waiting_ = false;
+    // Set when it has to wait; that it mostly does not is why these are not initialised.
+    union {
+        wait_node node_;
+    };
+    std::int64_t since_;
 };
 
 }  // namespace detail
