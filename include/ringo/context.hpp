@@ -300,6 +300,7 @@ public:
     void await_resume();
 
 private:
+    friend class done_arm;
     bool suspend();
     context_state* ctx_;
     promise_base* frame_ = nullptr;

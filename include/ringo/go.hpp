@@ -31,6 +31,11 @@ struct RINGO_API join_word {
     /// False: it has ended already, or the wait was cancelled at once; else the caller suspends.
     static bool wait(routine* target, wait_node& node, routine* self) noexcept;
     static void unlink(routine* target, wait_node& node) noexcept;
+    // For select, which holds the word's lock meanwhile.
+    static void lock(routine* target) noexcept;
+    static void unlock(routine* target) noexcept;
+    static bool link_locked(routine* target, wait_node& node) noexcept;
+    static void unlink_locked(routine* target, wait_node& node) noexcept;
     /// @throws std::logic_error in a task, which must not block its worker
     static void check_may_block();
     static void block_thread(routine* target) noexcept;
@@ -111,6 +116,10 @@ struct join_access {
     template <class T>
     static join_handle<T> make(routine* r) noexcept {
         return join_handle<T>(r);
+    }
+    template <class T>
+    static routine* peek(const join_handle<T>& h) noexcept {
+        return h.r_;
     }
     template <class T>
     static routine* release(join_handle<T>& h) noexcept {

@@ -13,6 +13,7 @@
 #include <ringo/result.hpp>
 #include <ringo/runtime.hpp>
 #include <ringo/scope.hpp>
+#include <ringo/select.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/wait_group.hpp>
 #include <ringo/task.hpp>

@@ -34,6 +34,7 @@ public:
         return suspend();
     }
     time_point await_resume();
+    time_point until() const noexcept { return until_; }
 
 private:
     bool suspend();
@@ -64,6 +65,8 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 class timeout {
 public:
     explicit timeout(time_point at) noexcept : at_(at) {}
+    /// @private
+    explicit timeout(const detail::sleep_awaiter& a) noexcept : at_(a.until()) {}
     /// When it expires, or has.
     time_point at() const noexcept { return at_; }
     detail::sleep_awaiter operator co_await() const noexcept { return detail::sleep_awaiter(at_); }

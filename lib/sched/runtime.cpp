@@ -394,6 +394,25 @@ void join_word::unlink(routine* target, wait_node& node) noexcept {
     target->join.store(ours ? w & flags : w, std::memory_order_release);
 }
 
+void join_word::lock(routine* target) noexcept { (void)join_lock(target); }
+void join_word::unlock(routine* target) noexcept {
+    target->join.fetch_and(~locked, std::memory_order_release);
+}
+bool join_word::link_locked(routine* target, wait_node& node) noexcept {
+    const std::uintptr_t w = target->join.load(std::memory_order_relaxed);
+    if ((w & ~flags) != 0) {
+        return true;  // another arm of the same select is there already
+    }
+    target->join.store(w | reinterpret_cast<std::uintptr_t>(&node), std::memory_order_relaxed);
+    return true;
+}
+void join_word::unlink_locked(routine* target, wait_node& node) noexcept {
+    const std::uintptr_t w = target->join.load(std::memory_order_relaxed);
+    if ((w & ~flags) == reinterpret_cast<std::uintptr_t>(&node)) {
+        target->join.store(w & flags, std::memory_order_relaxed);
+    }
+}
+
 void join_word::check_may_block() {
     if (this_thread().m != nullptr) {
         throw std::logic_error("ringo: block_on from a task would block its worker; co_await it");

@@ -230,6 +230,8 @@ runtime_core* runtime_at(std::uint8_t index) noexcept;
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;
 machine* this_machine() noexcept;
+/// On a worker.
+std::uint64_t next_random() noexcept;
 
 /// Destroys frames from the leaf upwards, without recursion.
 void destroy_chain(routine* r) noexcept;

@@ -45,6 +45,7 @@ std::int64_t now_ns() noexcept {
 }
 
 machine* this_machine() noexcept { return this_thread().m; }
+std::uint64_t next_random() noexcept { return next_random(*this_machine()); }
 
 // --- queues -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@
 
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
+#include <ringo/detail/select_arm.hpp>
 #include <ringo/error.hpp>
 
 #include <atomic>
@@ -197,11 +198,29 @@ private:
     ~channel_core() = default;
 };
 
+/// What recv yields.
+template <class T>
+auto unpack(std::optional<channel_item<T>>&& v) {
+    if constexpr (std::is_void_v<T>) {
+        return v.has_value();
+    } else if constexpr (keeps_in_box<T>) {
+        std::optional<T> out;
+        if (v) {
+            out.emplace(std::move(**v));
+        }
+        return out;
+    } else {
+        return std::optional<T>(std::move(v));
+    }
+}
+
 /// Common to both awaiters.
 template <class T>
 class channel_awaiter {
 public:
     void attach(promise_base& p) noexcept { frame_ = &p; }
+    /// The reference, for an arm.
+    channel_core<T>* release() noexcept { return std::exchange(core_, nullptr); }
 
 protected:
     using core = channel_core<T>;
@@ -234,6 +253,9 @@ protected:
     promise_base* frame_ = nullptr;
     wait_node node_;
 };
+
+template <class T>
+class send_arm;
 
 template <class T>
 class recv_awaiter : public channel_awaiter<T> {
@@ -299,17 +321,7 @@ public:
         if (node_.owner != nullptr) {
             finish_wait();
         }
-        if constexpr (std::is_void_v<T>) {
-            return value_.has_value();
-        } else if constexpr (keeps_in_box<T>) {
-            std::optional<T> v;
-            if (value_) {
-                v.emplace(std::move(**value_));
-            }
-            return v;
-        } else {
-            return std::optional<T>(std::move(value_));
-        }
+        return unpack<T>(std::move(value_));
     }
 
 private:
@@ -415,9 +427,105 @@ public:
     }
 
 private:
+    friend class send_arm<T>;
     item value_;
     bool closed_ = false;
 };
+
+/// recv as an arm of a select.
+template <class T>
+class recv_arm final : public select_arm {
+    using core = channel_core<T>;
+    using item = channel_item<T>;
+
+public:
+    using result = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
+    explicit recv_arm(core* owned) noexcept : core_(owned) {
+        lock_ = core_ != nullptr ? key(core_->lock) : 0;
+    }
+    explicit recv_arm(recv_awaiter<T>&& a) noexcept : recv_arm(a.release()) {}
+    recv_arm(recv_arm&& other) noexcept
+        : select_arm(std::move(other)), core_(std::exchange(other.core_, nullptr)) {}
+    ~recv_arm() { core::unref(core_); }
+
+    bool ready() noexcept final {
+        return core_->size() != 0 || core_->closed || core_->senders.any_claimable();
+    }
+    bool commit(wake_list& woken) noexcept final {
+        waiter* w = nullptr;
+        const bool done = core_->try_take(value_, w) || core_->closed;
+        if (w != nullptr) {
+            woken.push(w);
+        }
+        return done;
+    }
+    bool link() noexcept final {
+        node_.slot = &value_;
+        core_->receivers.push_back(node_);
+        return true;
+    }
+    void unlink() noexcept final { core_->receivers.remove(node_); }
+    result take() { return unpack<T>(std::move(value_)); }
+
+private:
+    core* core_;
+    std::optional<item> value_;
+};
+template <class T>
+struct arm_of<recv_awaiter<T>> : std::type_identity<recv_arm<T>> {};
+
+/// send as an arm of a select.
+template <class T>
+class send_arm final : public select_arm {
+    using core = channel_core<T>;
+    using item = channel_item<T>;
+
+public:
+    using result = void;
+    explicit send_arm(send_awaiter<T>&& a) noexcept
+        : core_(a.release()), value_(std::move(a.value_)) {
+        lock_ = core_ != nullptr ? key(core_->lock) : 0;
+    }
+    send_arm(send_arm&& other) noexcept
+        : select_arm(std::move(other)), core_(std::exchange(other.core_, nullptr)),
+          value_(std::move(other.value_)) {}
+    ~send_arm() { core::unref(core_); }
+
+    bool ready() noexcept final {
+        return core_->closed || core_->size() < core_->capacity || core_->receivers.any_claimable();
+    }
+    bool commit(wake_list& woken) noexcept final {
+        if (core_->closed) {
+            closed_ = true;
+            return true;
+        }
+        waiter* w = nullptr;
+        const bool done = core_->try_put(value_, w);
+        if (w != nullptr) {
+            woken.push(w);
+        }
+        return done;
+    }
+    bool link() noexcept final {
+        node_.slot = &value_;
+        core_->senders.push_back(node_);
+        return true;
+    }
+    void unlink() noexcept final { core_->senders.remove(node_); }
+    void won() noexcept final { closed_ = node_.kind == channel_base::node_closed; }
+    void take() const {
+        if (closed_) [[unlikely]] {
+            channel_base::throw_send_on_closed();
+        }
+    }
+
+private:
+    core* core_;
+    item value_;
+    bool closed_ = false;
+};
+template <class T>
+struct arm_of<send_awaiter<T>> : std::type_identity<send_arm<T>> {};
 
 template <class T>
 try_send_result try_send(channel_core<T>* c, channel_value<T>& v);

@@ -274,6 +274,18 @@ public:
         return nullptr;
     }
 
+    /// Whether claim_front would find somebody now. Somebody else may claim that waiter through
+    /// another of its sources right after.
+    bool any_claimable() noexcept {
+        while (wait_node* n = head_) {
+            if (n->owner->phase() == wait_phase::waiting) {
+                return true;
+            }
+            remove(*n);
+        }
+        return false;
+    }
+
 private:
     wait_node* head_ = nullptr;
     wait_node* tail_ = nullptr;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns what a select sees of an arm, and the algorithm of select.
+//
+// How a select decides
+// --------------------
+// All sources are locked, each once, in the order of their addresses; every source's lock is a
+// leaf, so this is the only order there is. With all of them held the arms are asked who is ready:
+// that is the one instant of which the choice speaks. One of the ready ones is drawn, each with the
+// same probability, and committed: it claims a peer (see routine.hpp) or takes what is there. A
+// commit fails only if that peer has been claimed elsewhere since it was asked, and then all are
+// asked again; its node is out of the queue, so that ends.
+//
+// If none is ready all arms are enqueued and the wait is published, still under the locks; so no
+// peer finds half a select, and two selects that meet see either nothing or all of the other. A
+// select is enqueued nowhere while it looks for peers: it cannot meet itself.
+//
+// Whoever claims the wait names the arm. The resumed select takes the lock of each losing source
+// once more to leave its queue; thereby nobody holds a pointer into its frame any more, and the
+// thread that published the wait, which unlocked the sources one by one, is through with it as
+// well: the last lock it releases is one of those.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/detail/routine.hpp>
+#include <ringo/detail/spin_lock.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ringo::detail {
+
+/// One arm of a select; lives in the select's frame. The functions are called with the lock of
+/// lock() held, but for prepare and won.
+class RINGO_API select_arm {
+public:
+    select_arm() noexcept = default;
+    select_arm(select_arm&& other) noexcept : lock_(other.lock_) {}
+
+    /// Before a round, without locks. `may_wait`: the select has no default.
+    /// @return false when that needs the worker's processor, which is gone: yield and try again
+    virtual bool prepare(bool may_wait);
+    /// Could it happen now?
+    virtual bool ready() noexcept = 0;
+    /// Makes it happen. False: it is not ready after all.
+    virtual bool commit(wake_list& woken) noexcept = 0;
+    /// Enqueues node_. False: it has become ready meanwhile, and was not enqueued.
+    virtual bool link() = 0;
+    /// Takes node_ out of the queue if it is there.
+    virtual void unlink() noexcept = 0;
+    /// A peer has made it happen; called by the select's task.
+    virtual void won() noexcept;
+    /// A done() arm, which goes before the cancellation of the select itself.
+    virtual bool outlives_cancel() const noexcept;
+
+    /// What guards the source: a spin_lock, or a routine (its join word) with bit 0 set; 0:
+    /// nothing, and the arm is never ready.
+    std::uintptr_t lock() const noexcept { return lock_; }
+
+protected:
+    ~select_arm() = default;
+    static std::uintptr_t key(const spin_lock& l) noexcept {
+        return reinterpret_cast<std::uintptr_t>(&l);
+    }
+    friend class select_round;
+    std::uintptr_t lock_ = 0;
+    wait_node node_;
+    bool linked_ = false;
+};
+
+/// One select, from the evaluation of its arms to the one that happened.
+class RINGO_API select_round {
+public:
+    static constexpr std::size_t none = SIZE_MAX;  // nothing happened: cancelled
+    static constexpr std::size_t otherwise = SIZE_MAX - 1;
+    static constexpr std::size_t no_processor = SIZE_MAX - 2;
+
+    /// @return true: suspend, then call finish. False: winner() is known already.
+    bool start(promise_base* frame, select_arm* const* arms, std::size_t n, bool has_otherwise);
+    /// After the suspension.
+    void finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
+    /// At the end of a suspended select that is never resumed.
+    void abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
+    std::size_t winner() const noexcept { return winner_; }
+    bool suspended() const noexcept { return suspended_; }
+    [[noreturn]] static void throw_canceled(promise_base* frame);
+
+private:
+    bool evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
+                  std::size_t lock_count, bool has_otherwise);
+    void look_at_done_arms(routine* r, select_arm* const* arms, std::size_t n,
+                           bool has_otherwise) noexcept;
+    std::size_t winner_ = none;
+    bool suspended_ = false;
+};
+
+/// Waits for one of a fixed number of arms. Yields the index of the one that happened.
+template <std::size_t N>
+class select_wait {
+public:
+    explicit select_wait(bool has_otherwise) noexcept : has_otherwise_(has_otherwise) {}
+    select_wait(select_wait&& other) noexcept : has_otherwise_(other.has_otherwise_) {}
+    ~select_wait() {
+        if (round_.suspended()) {
+            round_.abandon(frame_, arms_.data(), N);
+        }
+    }
+    void set(std::size_t i, select_arm& a) noexcept { arms_[i] = &a; }
+    bool start(promise_base* frame) {
+        frame_ = frame;
+        return round_.start(frame, arms_.data(), N, has_otherwise_);
+    }
+    /// @throws ringo::canceled
+    std::size_t finish() {
+        if (round_.suspended()) {
+            round_.finish(frame_, arms_.data(), N);
+        }
+        if (round_.winner() == select_round::none) [[unlikely]] {
+            select_round::throw_canceled(frame_);
+        }
+        return round_.winner();
+    }
+
+private:
+    promise_base* frame_ = nullptr;
+    std::array<select_arm*, N> arms_{};
+    select_round round_;
+    bool has_otherwise_;
+};
+
+/// Turns an awaiter of the library, or one of the user's, into an arm: `type` is the arm, and
+/// `type::result` what a handler gets.
+template <class A>
+struct arm_of;
+
+}  // namespace ringo::detail

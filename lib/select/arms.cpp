@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+// Arms over timers, contexts and routines.
+#include <ringo/detail/arms.hpp>
+#include <ringo/select.hpp>
+
+#include "../context/cancel_state.hpp"
+#include "../sched/sched.hpp"
+
+namespace ringo::detail {
+
+bool is_canceled_error(const std::exception_ptr& e) noexcept { return is_canceled(e); }
+
+// --- timers -------------------------------------------------------------------------------------
+
+bool timeout_arm::prepare(bool may_wait) {
+    due_ = at_ <= std::chrono::steady_clock::now();
+    const machine* const m = this_machine();
+    const processor* p = m->p.load(std::memory_order_acquire);
+    if (p == nullptr) {
+        p = m->rt->procs[0];  // ours has been handed off; any other will do
+    }
+    heap_ = p->timers;
+    // One that cannot expire any more and will not wait needs no lock.
+    lock_ = due_ || may_wait ? key(heap_->lock()) : 0;
+    return true;
+}
+bool timeout_arm::ready() noexcept { return due_; }
+bool timeout_arm::commit(wake_list&) noexcept { return true; }
+bool timeout_arm::link() {
+    timer_.owner = node_.owner;
+    timer_.arm = node_.arm;
+    timer_.when =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(at_.time_since_epoch()).count();
+    if (heap_->add_locked(timer_)) {
+        // Ours is awake; another processor's worker may sleep until a later moment.
+        const machine* const m = this_machine();
+        if (m->p.load(std::memory_order_acquire) == nullptr) {
+            processor* const p = m->rt->procs[0];
+            if (p->parked.load(std::memory_order_seq_cst)) {
+                p->io->wake();
+            }
+        }
+    }
+    return true;
+}
+void timeout_arm::unlink() noexcept { heap_->remove_locked(timer_); }
+
+// --- done() -------------------------------------------------------------------------------------
+
+done_arm::done_arm(done_awaiter&& a) noexcept : ctx_(std::exchange(a.ctx_, background_state())) {
+    cancel_state* const n = cancel_node(ctx_);
+    lock_ = n != nullptr ? key(n->lock) : 0;
+}
+done_arm::done_arm(done_arm&& other) noexcept
+    : select_arm(std::move(other)), ctx_(std::exchange(other.ctx_, background_state())) {}
+done_arm::~done_arm() { context_unref(ctx_); }
+bool done_arm::ready() noexcept { return ctx_->is_cancelled(); }
+bool done_arm::commit(wake_list&) noexcept { return true; }
+bool done_arm::link() {
+    cancel_node(ctx_)->waiters.push_back(node_);
+    return true;
+}
+void done_arm::unlink() noexcept { cancel_node(ctx_)->waiters.remove(node_); }
+bool done_arm::outlives_cancel() const noexcept { return true; }
+
+// --- routines -----------------------------------------------------------------------------------
+
+bool routine_arm::ready() noexcept { return join_word::has_ended(target_); }
+bool routine_arm::commit(wake_list&) noexcept { return true; }
+bool routine_arm::link() { return join_word::link_locked(target_, node_); }
+void routine_arm::unlink() noexcept { join_word::unlink_locked(target_, node_); }
+
+}  // namespace ringo::detail
+
+namespace ringo {
+
+task<> select() {
+    detail::select_wait<0> wait(false);
+    (void)co_await detail::select_point<0>(wait);
+}
+
+}  // namespace ringo

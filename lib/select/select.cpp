@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSL-1.0
+// The algorithm of select; the argument is in select_arm.hpp.
+#include <ringo/detail/select_arm.hpp>
+
+#include "../context/cancel_state.hpp"
+#include "../sched/sched.hpp"
+
+#include <algorithm>
+#include <mutex>
+
+namespace ringo::detail {
+
+bool select_arm::prepare(bool) { return true; }
+void select_arm::won() noexcept {}
+bool select_arm::outlives_cancel() const noexcept { return false; }
+
+namespace {
+
+constexpr wait_ops select_ops{"select"};
+constexpr wait_ops empty_ops{"select (no cases)"};
+
+void lock_source(std::uintptr_t key) noexcept {
+    if ((key & 1) != 0) {
+        join_word::lock(reinterpret_cast<routine*>(key - 1));
+    } else {
+        reinterpret_cast<spin_lock*>(key)->lock();
+    }
+}
+void unlock_source(std::uintptr_t key) noexcept {
+    if ((key & 1) != 0) {
+        join_word::unlock(reinterpret_cast<routine*>(key - 1));
+    } else {
+        reinterpret_cast<spin_lock*>(key)->unlock();
+    }
+}
+
+/// The sources' locks, each once, in the order in which they are taken.
+std::size_t in_order(select_arm* const* arms, std::size_t n, std::uintptr_t* out) noexcept {
+    std::size_t count = 0;
+    if (n <= 16) {
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::uintptr_t k = arms[i]->lock();
+            if (k == 0) {
+                continue;
+            }
+            std::size_t at = count;
+            while (at > 0 && out[at - 1] > k) {
+                --at;
+            }
+            if (at > 0 && out[at - 1] == k) {
+                continue;
+            }
+            for (std::size_t j = count; j > at; --j) {
+                out[j] = out[j - 1];
+            }
+            out[at] = k;
+            ++count;
+        }
+        return count;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        if (arms[i]->lock() != 0) {
+            out[count++] = arms[i]->lock();
+        }
+    }
+    std::sort(out, out + count);
+    return static_cast<std::size_t>(std::unique(out, out + count) - out);
+}
+
+class all_locked {
+public:
+    all_locked(const std::uintptr_t* locks, std::size_t n) noexcept : locks_(locks), n_(n) {
+        for (std::size_t i = 0; i < n; ++i) {
+            lock_source(locks[i]);
+        }
+    }
+    ~all_locked() {
+        for (std::size_t i = 0; i < n_; ++i) {
+            unlock_source(locks_[i]);
+        }
+    }
+    all_locked(const all_locked&) = delete;
+    all_locked& operator=(const all_locked&) = delete;
+
+private:
+    const std::uintptr_t* locks_;
+    std::size_t n_;
+};
+
+/// One of those for which `pred` holds, each with the same probability; n: none.
+template <class Pred>
+std::size_t draw(select_arm* const* arms, std::size_t n, Pred pred) noexcept {
+    std::size_t chosen = n;
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        if (!pred(*arms[i])) {
+            continue;
+        }
+        ++seen;
+        // The k-th replaces the one before with probability 1/k (a reservoir of one).
+        if (seen == 1 || ((next_random() >> 32) * seen) >> 32 == 0) {
+            chosen = i;
+        }
+    }
+    return chosen;
+}
+
+}  // namespace
+
+bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
+                         bool has_otherwise) {
+    routine* const r = frame->self();
+    r->leaf = frame;
+    winner_ = none;
+    if (starts_cancelled(r)) [[unlikely]] {
+        look_at_done_arms(r, arms, n, has_otherwise);
+        return false;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+        if (!arms[i]->prepare(!has_otherwise)) [[unlikely]] {
+            winner_ = no_processor;
+            return false;
+        }
+    }
+    constexpr std::size_t usual = 16;
+    if (n <= usual) {
+        std::uintptr_t locks[usual];
+        return evaluate(r, arms, n, locks, in_order(arms, n, locks), has_otherwise);
+    }
+    // The locks are released from this copy, never from the frame: see evaluate.
+    std::vector<std::uintptr_t> locks(n);
+    return evaluate(r, arms, n, locks.data(), in_order(arms, n, locks.data()), has_otherwise);
+}
+
+bool select_round::evaluate(routine* r, select_arm* const* arms, std::size_t n,
+                            const std::uintptr_t* locks, std::size_t lock_count,
+                            bool has_otherwise) {
+    wake_list woken;
+    bool refused = false;
+    {
+        const all_locked guard(locks, lock_count);
+        for (;;) {
+            winner_ = draw(arms, n, [](select_arm& a) { return a.lock_ != 0 && a.ready(); });
+            if (winner_ != n) {
+                if (arms[winner_]->commit(woken)) {
+                    break;
+                }
+                continue;
+            }
+            if (has_otherwise) {
+                winner_ = otherwise;
+                break;
+            }
+            winner_ = none;
+            std::size_t i = 0;
+            bool became_ready = false;
+            try {
+                for (; i < n; ++i) {
+                    select_arm& a = *arms[i];
+                    if (a.lock_ == 0) {
+                        continue;
+                    }
+                    a.node_.owner = r;
+                    a.node_.arm = static_cast<std::uint32_t>(i);
+                    if (!a.link()) {
+                        became_ready = true;
+                        break;
+                    }
+                    a.linked_ = true;
+                }
+            } catch (...) {
+                for (std::size_t j = 0; j < i; ++j) {
+                    if (arms[j]->linked_) {
+                        arms[j]->unlink();
+                        arms[j]->linked_ = false;
+                    }
+                }
+                throw;
+            }
+            if (!became_ready) {
+                r->aux = reinterpret_cast<std::uintptr_t>(n == 0 ? &empty_ops : &select_ops);
+                suspended_ = true;
+                if (lock_count == 0) {
+                    // Nothing can happen but a cancel, which needs no lock of ours: the frame may
+                    // be gone when this returns true.
+                    if (wait_forever(r)) {
+                        return true;
+                    }
+                } else if (publish_wait(r)) {
+                    return true;  // from here on the frame may be running elsewhere
+                }
+                suspended_ = false;
+                refused = true;
+            }
+            for (std::size_t j = 0; j < i; ++j) {
+                if (arms[j]->linked_) {
+                    arms[j]->unlink();
+                    arms[j]->linked_ = false;
+                }
+            }
+            if (refused) {
+                break;
+            }
+        }
+    }
+    woken.wake_all();
+    if (refused) {
+        r->end_wait();
+        look_at_done_arms(r, arms, n, false);
+        return false;
+    }
+    return continue_or_yield(r);
+}
+
+/// The current context is cancelled. A done() arm that the same cancel has made ready wins.
+void select_round::look_at_done_arms(routine* r, select_arm* const* arms, std::size_t n,
+                                     bool has_otherwise) noexcept {
+    if (cancel_state* const c = cancel_node(r->ctx)) {
+        c->wait_until_cancelled();  // the whole subtree, of which an arm may be a part
+    }
+    const std::size_t i = draw(arms, n, [](select_arm& a) {
+        if (!a.outlives_cancel() || a.lock_ == 0) {
+            return false;
+        }
+        lock_source(a.lock_);
+        const bool yes = a.ready();
+        unlock_source(a.lock_);
+        return yes;
+    });
+    winner_ = i != n ? i : has_otherwise ? otherwise : none;
+}
+
+void select_round::finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept {
+    suspended_ = false;
+    routine* const r = frame->self();
+    const bool claimed = r->phase() == wait_phase::claimed;
+    winner_ = claimed ? r->arm() : none;
+    for (std::size_t i = 0; i < n; ++i) {
+        select_arm& a = *arms[i];
+        if (!a.linked_) {
+            continue;
+        }
+        a.linked_ = false;
+        if (i == winner_) {
+            a.won();  // its node was taken out by the peer that claimed it
+            continue;
+        }
+        lock_source(a.lock_);
+        a.unlink();
+        unlock_source(a.lock_);
+    }
+    r->end_wait();
+    if (!claimed) {
+        look_at_done_arms(r, arms, n, false);
+    }
+}
+
+void select_round::abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept {
+    suspended_ = false;
+    const routine* const r = frame->self();
+    const bool claimed = r->phase() == wait_phase::claimed;
+    for (std::size_t i = 0; i < n; ++i) {
+        select_arm& a = *arms[i];
+        if (a.linked_) {
+            a.linked_ = false;
+            if (claimed && i == r->arm()) {
+                a.won();  // what it holds, its destructor gives back
+                continue;
+            }
+            lock_source(a.lock_);
+            a.unlink();
+            unlock_source(a.lock_);
+        }
+    }
+}
+
+void select_round::throw_canceled(promise_base* frame) { detail::throw_canceled(frame->self()); }
+
+}  // namespace ringo::detail
