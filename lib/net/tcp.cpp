@@ -139,6 +139,69 @@ io_result write_awaiter::await_resume() noexcept {
     return io_result(total_);
 }
 
+read_arm::read_arm(read_awaiter&& a) noexcept
+    : fd_arm(a.state_, fd_state::input, a.len == 0), data_(a.addr), size_(a.len) {}
+
+bool read_arm::perform() noexcept {
+    if (size_ == 0) {
+        return true;
+    }
+    if (const std::error_code e = ended()) {
+        result_ = e;
+        return true;
+    }
+    ssize_t n;
+    do {
+        n = ::recv(state_->fd(), data_, size_, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return false;
+    }
+    result_ = n < 0 ? result(last_error()) : result(static_cast<std::size_t>(n));
+    return true;
+}
+
+write_arm::write_arm(write_awaiter&& a) noexcept
+    : fd_arm(a.state_, fd_state::output, a.total_ == 0), write_(std::move(a)) {}
+
+bool write_arm::perform() noexcept {
+    if (write_.total_ == 0) {
+        return true;
+    }
+    if (const std::error_code e = ended()) {
+        result_ = io_result(e);
+        return true;
+    }
+    write_.aim();
+    iovec one{write_.addr, write_.len};
+    msghdr message{};
+    message.msg_iov = &one;
+    message.msg_iovlen = 1;
+    const msghdr* const m = write_.code == io_code::sendmsg ? &write_.msg_ : &message;
+    ssize_t n;
+    do {
+        n = ::sendmsg(state_->fd(), m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return false;
+    }
+    if (n < 0) {
+        result_ = io_result(last_error());
+        return true;
+    }
+    write_.res = static_cast<std::int32_t>(n);
+    done_ = !write_awaiter::more(&write_, false);
+    result_ = io_result(write_.total_);
+    return true;
+}
+
+task<> write_arm::rest() {
+    if (!done_) {
+        result_ = co_await std::move(write_);
+    }
+    co_return;
+}
+
 class accept_awaiter : public fd_op {
 public:
     explicit accept_awaiter(fd_state* s) noexcept : fd_op(s, fd_state::input) {
@@ -191,6 +254,45 @@ public:
 private:
     address to_;
 };
+
+}  // namespace detail
+
+namespace detail {
+
+accept_arm::accept_arm(accept_operation&& a) noexcept : fd_arm(a.state_, fd_state::input, false) {}
+
+bool accept_arm::perform() {
+    for (;;) {
+        if (const std::error_code e = ended()) {
+            result_ = e;
+            return true;
+        }
+        const int fd = ::accept4(state_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            tcp_stream c{fd_handle(fd)};
+            (void)c.set_no_delay(true);
+            result_ = std::move(c);
+            return true;
+        }
+        const int error = errno;
+        if (error == EAGAIN || error == EWOULDBLOCK) {
+            return false;
+        }
+        if (error == EINTR || is_passing(error)) {
+            continue;
+        }
+        short_of_ = is_shortage(error);
+        result_ = std::error_code(error, std::system_category());
+        return true;
+    }
+}
+
+task<> accept_arm::rest() {
+    if (short_of_) {
+        result_ = co_await accept_operation(state_);
+    }
+    co_return;
+}
 
 }  // namespace detail
 
@@ -279,14 +381,14 @@ address tcp_stream::remote_address() const {
 // --- tcp_listener
 // ---------------------------------------------------------------------------------
 
-task<result<tcp_stream>> tcp_listener::accept() const {
+task<result<tcp_stream>> detail::accept_operation::run(fd_state* s) {
     auto pause = std::chrono::milliseconds(5);
     for (;;) {
-        const result<int> fd = co_await detail::accept_awaiter(fd_.get());
+        const result<int> fd = co_await accept_awaiter(s);
         if (fd) {
-            tcp_stream s{detail::fd_handle(*fd)};
-            (void)s.set_no_delay(true);
-            co_return s;
+            tcp_stream c{fd_handle(*fd)};
+            (void)c.set_no_delay(true);
+            co_return c;
         }
         if (fd.error().category() != std::system_category()) {
             co_return fd.error();

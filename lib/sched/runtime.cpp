@@ -799,6 +799,9 @@ void runtime_core::release_all() noexcept {
         p->timers->clear();
         io_cancel_request* q = p->cancels.exchange(nullptr);
         while (q != nullptr) {
+            if (q->op != nullptr) {
+                q->op->detached->release(q->op);
+            }
             delete std::exchange(q, q->next);
         }
         const std::lock_guard guard(table_mutex);

@@ -52,6 +52,7 @@ struct io_cancel_request {
     io_cancel_request* next;
     routine* r;
     std::uint64_t state;
+    io_op* op = nullptr;  // instead of r: a detached one
 };
 
 struct alignas(128) processor {

@@ -196,6 +196,15 @@ void runtime_core::poll_io(processor& p) noexcept {
 }
 
 void io_complete(driver& d, io_op& op, std::int32_t result, completion_sink& sink) noexcept {
+    if (op.detached != nullptr) [[unlikely]] {
+        op.in_flight = false;
+        if (result == -ECANCELED && !op.cancel_sent) {
+            d.submit(op);  // nobody asked: the thread that submitted it is gone
+        } else {
+            op.detached->answered(&op, result, sink);
+        }
+        return;
+    }
     routine* const r = op.r;
     std::uint64_t s = r->state.load(std::memory_order_acquire);
     op.in_flight = false;
@@ -279,13 +288,23 @@ static bool ask_first(processor& p, routine* r) noexcept {
     return hook->retry(hook, r);
 }
 
+static void send_cancel(processor& p, io_cancel_request* request) noexcept {
+    io_cancel_request* head = p.cancels.load(std::memory_order_relaxed);
+    do {
+        request->next = head;
+    } while (!p.cancels.compare_exchange_weak(head, request, std::memory_order_seq_cst));
+    if (p.parked.load(std::memory_order_seq_cst)) {
+        p.io->wake();
+    }
+}
+
 void io_cancel(routine* r, std::uint64_t s) noexcept {
     if (waiter::phase_of(s) != wait_phase::waiting_io) {
         return;
     }
     const std::uint64_t to =
         (s & ~waiter::phase_mask) | static_cast<std::uint64_t>(wait_phase::io_canceled);
-    auto* const request = new (std::nothrow) io_cancel_request{nullptr, r, to};
+    auto* const request = new (std::nothrow) io_cancel_request{nullptr, r, to, nullptr};
     if (request == nullptr) {
         return;  // out of memory: the operation ends by itself, or at the end of the runtime
     }
@@ -294,14 +313,32 @@ void io_cancel(routine* r, std::uint64_t s) noexcept {
         delete request;
         return;
     }
-    processor& p = *rt->procs[(to >> waiter::arm_shift) & waiter::arm_mask];
-    io_cancel_request* head = p.cancels.load(std::memory_order_relaxed);
-    do {
-        request->next = head;
-    } while (!p.cancels.compare_exchange_weak(head, request, std::memory_order_seq_cst));
-    if (p.parked.load(std::memory_order_seq_cst)) {
-        p.io->wake();
+    send_cancel(*rt->procs[(to >> waiter::arm_shift) & waiter::arm_mask], request);
+}
+
+bool io_start_detached(io_op& op, io_home& home) noexcept {
+    machine* const m = this_machine();
+    std::uint32_t before;
+    processor* const p = enter(*m, before);
+    if (p != nullptr) {
+        home.rt = m->rt->index;
+        home.processor = p->index;
+        op.cancel_sent = false;
+        p->io->submit(op);
     }
+    leave(*m, before);
+    return p != nullptr;
+}
+
+void io_cancel_detached(io_op& op, const io_home& home) noexcept {
+    runtime_core* const rt = runtime_at(home.rt);
+    auto* const request =
+        rt != nullptr ? new (std::nothrow) io_cancel_request{nullptr, nullptr, 0, &op} : nullptr;
+    if (request == nullptr) {
+        op.detached->release(&op);  // it ends by itself, or with its runtime
+        return;
+    }
+    send_cancel(*rt->procs[home.processor], request);
 }
 
 void runtime_core::drain_cancels(processor& p) noexcept {
@@ -312,7 +349,13 @@ void runtime_core::drain_cancels(processor& p) noexcept {
     while (q != nullptr) {
         // Answers are read by this very thread, so a wait that is still the one seen has its
         // operation in flight.
-        if (q->r->state.load(std::memory_order_acquire) == q->state) {
+        if (q->op != nullptr) {
+            if (q->op->in_flight && !q->op->cancel_sent) {
+                q->op->cancel_sent = true;
+                p.io->cancel(*q->op);
+            }
+            q->op->detached->release(q->op);
+        } else if (q->r->state.load(std::memory_order_acquire) == q->state) {
             auto* const op = reinterpret_cast<io_op*>(q->r->aux & ~std::uintptr_t{1});
             if (op->in_flight && !op->cancel_sent) {
                 op->cancel_sent = true;

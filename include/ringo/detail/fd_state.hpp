@@ -5,6 +5,7 @@
 #include <ringo/context.hpp>
 #include <ringo/detail/io_op.hpp>
 #include <ringo/detail/promise.hpp>
+#include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/timer_node.hpp>
 #include <ringo/result.hpp>
 
@@ -16,6 +17,7 @@
 namespace ringo::detail {
 
 class fd_op;
+class fd_arm;
 
 /// Shared by the user's handle and the operations in flight. The descriptor's number is given back
 /// only when the last of them has gone, so that no operation can meet another file under it.
@@ -43,6 +45,20 @@ public:
 
 private:
     friend fd_op;
+    friend fd_arm;
+    // Asks the kernel once when the descriptor is ready, on behalf of all selects that wait for
+    // it: stays asked when they lose, and costs a select in a loop nothing.
+    struct readiness : io_op {
+        fd_state* self = nullptr;
+        direction dir = input;
+        bool asked = false;  // guarded by lock_
+        io_home home;
+    };
+    /// @return false when the worker has no processor
+    bool watch(direction d);
+    static void became_ready(io_op* op, std::int32_t res, completion_sink& sink) noexcept;
+    static void release_readiness(io_op* op) noexcept;
+    static const detached_ops readiness_ops;
     static constexpr std::uint8_t closed = 1;
     static constexpr std::uint8_t ends_expired = 2;
     struct deadline_timer : timer_node {
@@ -52,9 +68,9 @@ private:
         std::uint64_t generation = 0;
     };
 
-    ~fd_state() = default;
+    ~fd_state();
     void drop_user() noexcept;
-    void cancel_ops(direction d) noexcept;  // under lock_
+    void cancel_ops(direction d, wake_list& woken) noexcept;  // under lock_
     static void deadline_fired(timer_node* t, bool expired) noexcept;
 
     std::atomic<std::uint32_t> refs_{1};   // of the memory
@@ -64,6 +80,35 @@ private:
     fd_op* first_[2] = {nullptr, nullptr};  // operations that wait, or are about to
     std::atomic<std::uint8_t> ends_[2] = {};
     deadline_timer* timers_[2] = {nullptr, nullptr};
+    readiness* readiness_[2] = {nullptr, nullptr};
+    wait_queue selects_[2];  // that wait for readiness
+};
+
+/// An operation on a descriptor as an arm of a select: waits until the descriptor is ready, and
+/// then makes one call that does not wait.
+class RINGO_API fd_arm : public select_arm {
+public:
+    bool prepare(bool may_wait) override;
+    bool ready() noexcept override;
+    bool commit(wake_list& woken) noexcept override;
+    bool link() override;
+    void unlink() noexcept override;
+
+protected:
+    // `at_once`: it need not wait for anything.
+    fd_arm(fd_state* s, fd_state::direction d, bool at_once) noexcept;
+    fd_arm(fd_arm&& other) noexcept;
+    ~fd_arm();
+    /// An error that ends the operation before it is tried, if any.
+    std::error_code ended() const noexcept;
+
+    fd_state* state_;
+
+private:
+    spin_lock own_;  // for those that are ready at once
+    fd_state::direction dir_;
+    bool at_once_;
+    bool ready_ = false;
 };
 
 /// One operation on a descriptor; the base of the awaiters.

@@ -26,6 +26,23 @@ enum class io_code : std::uint8_t {
     close,
 };
 
+struct io_op;
+struct completion_sink;
+
+/// For an operation nobody's wait stands for: what becomes of it.
+struct detached_ops {
+    /// The driver's worker has the answer. May list routines it has claimed.
+    void (*answered)(io_op* op, std::int32_t res, completion_sink& sink) noexcept;
+    /// A request to cancel it does not refer to it any more.
+    void (*release)(io_op* op) noexcept;
+};
+
+/// Where a detached operation was submitted.
+struct io_home {
+    std::uint8_t rt = 0;
+    std::uint32_t processor = 0;
+};
+
 /// One operation. Lives in the awaiter, and so in a frame that is not destroyed before the kernel
 /// has let go of it.
 struct io_op {
@@ -45,6 +62,7 @@ struct io_op {
     /// Called by the driver's worker when the kernel has answered; true: `op` has been changed and
     /// is to be submitted again; false: the wait is over. Null: false.
     bool (*again)(io_op* op, bool cancel_requested) = nullptr;
+    const detached_ops* detached = nullptr;
     io_op* prev = nullptr;  // the driver's lists
     io_op* next = nullptr;
 
@@ -62,6 +80,13 @@ struct io_op {
 /// @return false when it ended at once, because the current context is cancelled or `abort` is set:
 /// then op.res is -ECANCELED and the caller must not suspend
 RINGO_API bool io_start(promise_base* frame, io_op& op) noexcept;
+
+/// Hands a detached operation to the driver of the worker at hand.
+/// @return false when the worker has none just now: yield and try again
+RINGO_API bool io_start_detached(io_op& op, io_home& home) noexcept;
+/// Asks for a detached operation to be ended; calls its release when the request has been looked
+/// at, so the caller takes a reference for it. From any thread.
+RINGO_API void io_cancel_detached(io_op& op, const io_home& home) noexcept;
 
 /// Asks the kernel to let go of the operation that `r` waited for when its state word was `state`;
 /// a later wait of the same routine is left alone. From any thread.

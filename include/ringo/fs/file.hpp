@@ -32,10 +32,28 @@ public:
     io_result await_resume() noexcept;
 
 private:
+    friend class file_arm;
     static bool more(io_op* op, bool cancel_requested) noexcept;
     std::size_t total_;
     std::size_t done_ = 0;
     bool ready_;
+};
+
+/// An operation on a file as an arm of a select. As far as the system is concerned a file is always
+/// ready; so it is an arm that can always happen, and takes its time when it does.
+class RINGO_API file_arm final : public fd_arm {
+public:
+    using result = io_result;
+    explicit file_arm(file_awaiter&& a) noexcept
+        : fd_arm(nullptr, fd_state::input, true), op_(std::move(a)) {}
+    file_arm(file_arm&&) noexcept = default;
+    static constexpr bool perform() noexcept { return true; }
+    task<> rest() { result_ = co_await std::move(op_); }
+    result take() noexcept { return std::move(result_); }
+
+private:
+    file_awaiter op_;
+    result result_{std::size_t{0}};
 };
 }  // namespace detail
 
@@ -93,3 +111,8 @@ private:
 RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);
 
 }  // namespace ringo::fs
+
+namespace ringo::detail {
+template <>
+struct arm_of<fs::detail::file_awaiter> : std::type_identity<fs::detail::file_arm> {};
+}  // namespace ringo::detail

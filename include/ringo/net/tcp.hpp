@@ -31,6 +31,9 @@ public:
         return begin();
     }
     result<std::size_t> await_resume() noexcept;
+
+private:
+    friend class read_arm;
 };
 
 /// The awaiter of write and writev.
@@ -47,6 +50,7 @@ public:
     io_result await_resume() noexcept;
 
 private:
+    friend class write_arm;
     static bool more(io_op* op, bool cancel_requested) noexcept;
     void aim() noexcept;
     std::size_t total_ = 0;
@@ -58,6 +62,39 @@ private:
 };
 
 class accept_awaiter;
+
+/// read as an arm of a select.
+class RINGO_API read_arm final : public fd_arm {
+public:
+    using result = ringo::result<std::size_t>;
+    explicit read_arm(read_awaiter&& a) noexcept;
+    read_arm(read_arm&&) noexcept = default;
+    /// Tries it. False: not ready after all.
+    bool perform() noexcept;
+    result take() noexcept { return std::move(result_); }
+
+private:
+    void* data_;
+    std::size_t size_;
+    result result_{std::size_t{0}};
+};
+
+/// write as an arm of a select.
+class RINGO_API write_arm final : public fd_arm {
+public:
+    using result = io_result;
+    explicit write_arm(write_awaiter&& a) noexcept;
+    write_arm(write_arm&&) noexcept = default;
+    bool perform() noexcept;
+    /// Sends what did not fit at once.
+    task<> rest();
+    result take() noexcept { return std::move(result_); }
+
+private:
+    write_awaiter write_;
+    result result_{std::size_t{0}};
+    bool done_ = true;
+};
 }  // namespace detail
 
 /// A TCP connection. Closed when it goes.
@@ -142,6 +179,40 @@ private:
     detail::fd_handle fd_;
 };
 
+namespace detail {
+
+/// What tcp_listener::accept returns: to be awaited, or an arm of a select.
+class RINGO_API [[nodiscard("accept does nothing until it is awaited")]] accept_operation {
+public:
+    explicit accept_operation(fd_state* s) noexcept : state_(s) {}
+    task_awaiter<ringo::result<tcp_stream>> operator co_await() const {
+        return run(state_).operator co_await();
+    }
+
+private:
+    friend class accept_arm;
+    static task<ringo::result<tcp_stream>> run(fd_state* s);
+    fd_state* state_;
+};
+
+/// accept as an arm of a select.
+class RINGO_API accept_arm final : public fd_arm {
+public:
+    using result = ringo::result<tcp_stream>;
+    explicit accept_arm(accept_operation&& a) noexcept;
+    accept_arm(accept_arm&&) noexcept = default;
+    bool perform();
+    /// Out of descriptors or memory: waits as accept does.
+    task<> rest();
+    result take() noexcept { return std::move(result_); }
+
+private:
+    result result_{make_error_code(errc::canceled)};
+    bool short_of_ = false;
+};
+
+}  // namespace detail
+
 /// How to listen.
 struct listen_options {
     int backlog = 1024;
@@ -159,8 +230,7 @@ public:
     /// the connection waits in the backlog meanwhile.
     /// **Resumes** on a worker. **Cancellation**: ends with the context's err(); a connection that
     /// has been accepted is returned instead. **Cancel safety**: no connection is lost.
-    [[nodiscard("accept does nothing until it is awaited")]] task<result<tcp_stream>>
-    accept() const;
+    detail::accept_operation accept() const noexcept { return detail::accept_operation(fd_.get()); }
 
     /// The address it listens on, with the port the system chose.
     const net::address& address() const noexcept { return address_; }
@@ -194,3 +264,12 @@ RINGO_API task<result<tcp_stream>> dial(address to);
 RINGO_API task<result<std::vector<address>>> resolve(std::string host_port);
 
 }  // namespace ringo::net
+
+namespace ringo::detail {
+template <>
+struct arm_of<net::detail::read_awaiter> : std::type_identity<net::detail::read_arm> {};
+template <>
+struct arm_of<net::detail::write_awaiter> : std::type_identity<net::detail::write_arm> {};
+template <>
+struct arm_of<net::detail::accept_operation> : std::type_identity<net::detail::accept_arm> {};
+}  // namespace ringo::detail
