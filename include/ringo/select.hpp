@@ -52,6 +52,14 @@ concept startable = requires { Arm::starts; };
 template <class Arm>
 concept has_rest = requires(Arm& a) { a.rest(); };
 
+/// Lets the arm live longer than the expression it was written in.
+template <class On>
+void keep_operands(On& on) {
+    if constexpr (requires { on.arm.own(); }) {
+        on.arm.own();
+    }
+}
+
 template <class F, class V>
 struct handler_takes : std::is_invocable<F&, V> {};
 template <class F>
@@ -94,7 +102,8 @@ public:
     static constexpr bool simple =
         !awaited_result<raw_result>::is_async && !performs<Arm>::value && !startable<Arm>;
 
-    on_arm(Arm&& a, F&& f) : arm(std::move(a)), handler(std::move(f)) {}
+    template <class A>
+    on_arm(A&& operation, F&& f) : arm(std::forward<A>(operation)), handler(std::move(f)) {}
     on_arm(on_arm&& other) : arm(std::move(other.arm)), handler(std::move(other.handler)) {}
 
     raw_result run() {
@@ -196,7 +205,11 @@ public:
     explicit select_awaiter(On&&... on)
         : ons_(std::move(on)...), wait_(count_otherwise<On...> != 0) {}
     select_awaiter(select_awaiter&& other)
-        : ons_(std::move(other.ons_)), wait_(std::move(other.wait_)) {}
+        : ons_(std::move(other.ons_)), wait_(std::move(other.wait_)) {
+        std::apply([](auto&... on) { (keep_operands(on), ...); }, ons_);
+    }
+    /// To be awaited where it is written, or moved.
+    static constexpr bool at_once = true;
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
     template <class Handle>
@@ -459,8 +472,7 @@ auto get(select_result<V...>&& r) {
 template <class A, class F>
     requires selectable_arm<A>
 auto on(A&& operation, F handler) {
-    using arm = detail::arm_for<A>;
-    return detail::on_arm<arm, F>(arm(std::forward<A>(operation)), std::move(handler));
+    return detail::on_arm<detail::arm_for<A>, F>(std::forward<A>(operation), std::move(handler));
 }
 
 /// What happens when no arm is ready: Go's default. The select then never waits.
@@ -489,6 +501,7 @@ template <class... On>
     if constexpr ((On::simple && ...)) {
         return detail::select_awaiter<result, On...>(std::move(on)...);
     } else {
+        (detail::keep_operands(on), ...);
         return detail::select_task<result, On...>(std::source_location(),
                                                   std::tuple<On...>(std::move(on)...));
     }
@@ -534,6 +547,7 @@ public:
         pointers_.reserve(std::size(channels));
         for (const auto& c : channels) {
             arms_.emplace_back(c.recv());
+            arms_.back().own();
         }
     }
     select_many(select_many&& other) noexcept : arms_(std::move(other.arms_)) {

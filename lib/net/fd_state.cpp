@@ -243,7 +243,7 @@ void fd_state::became_ready(io_op* op, std::int32_t, completion_sink& sink) noex
 void fd_state::release_readiness(io_op* op) noexcept { static_cast<readiness*>(op)->self->unref(); }
 
 fd_arm::fd_arm(fd_state* s, fd_state::direction d, bool at_once) noexcept
-    : state_(s), dir_(d), at_once_(at_once || s == nullptr) {
+    : select_arm(kind::prepared), state_(s), dir_(d), at_once_(at_once || s == nullptr) {
     if (state_ != nullptr) {
         state_->ref();
     }

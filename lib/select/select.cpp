@@ -5,7 +5,10 @@
 #include "../context/cancel_state.hpp"
 #include "../sched/sched.hpp"
 
+#include <ringo/detail/channel_core.hpp>
+
 #include <algorithm>
+#include <memory>
 #include <mutex>
 
 namespace ringo::detail {
@@ -107,6 +110,14 @@ std::size_t draw(select_arm* const* arms, std::size_t n, Pred pred) noexcept {
 
 }  // namespace
 
+bool select_round::is_ready(select_arm& a) noexcept {
+    switch (a.kind_) {
+    case select_arm::kind::recv: return reinterpret_cast<channel_base*>(a.lock_)->can_recv();
+    case select_arm::kind::send: return reinterpret_cast<channel_base*>(a.lock_)->can_send();
+    default: return a.ready();
+    }
+}
+
 bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
                          bool has_otherwise) {
     routine* const r = frame->self();
@@ -117,7 +128,8 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         return false;
     }
     for (std::size_t i = 0; i < n; ++i) {
-        if (!arms[i]->prepare(!has_otherwise)) [[unlikely]] {
+        if (arms[i]->kind_ == select_arm::kind::prepared && !arms[i]->prepare(!has_otherwise))
+            [[unlikely]] {
             winner_ = no_processor;
             return false;
         }
@@ -140,7 +152,7 @@ bool select_round::evaluate(routine* r, select_arm* const* arms, std::size_t n,
     {
         const all_locked guard(locks, lock_count);
         for (;;) {
-            winner_ = draw(arms, n, [](select_arm& a) { return a.lock_ != 0 && a.ready(); });
+            winner_ = draw(arms, n, [](select_arm& a) { return a.lock_ != 0 && is_ready(a); });
             if (winner_ != n) {
                 if (arms[winner_]->commit(woken)) {
                     break;
@@ -160,8 +172,7 @@ bool select_round::evaluate(routine* r, select_arm* const* arms, std::size_t n,
                     if (a.lock_ == 0) {
                         continue;
                     }
-                    a.node_.owner = r;
-                    a.node_.arm = static_cast<std::uint32_t>(i);
+                    std::construct_at(&a.node_, r, nullptr, static_cast<std::uint32_t>(i));
                     if (!a.link()) {
                         became_ready = true;
                         break;

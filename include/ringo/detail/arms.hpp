@@ -19,8 +19,8 @@ namespace ringo::detail {
 class RINGO_API timeout_arm final : public select_arm {
 public:
     using result = time_point;
-    explicit timeout_arm(const timeout& t) noexcept : at_(t.at()) {}
-    timeout_arm(timeout_arm&& other) noexcept : at_(other.at_) {}
+    explicit timeout_arm(const timeout& t) noexcept : select_arm(kind::prepared), at_(t.at()) {}
+    timeout_arm(timeout_arm&& other) noexcept : select_arm(kind::prepared), at_(other.at_) {}
     bool prepare(bool may_wait) override;
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;

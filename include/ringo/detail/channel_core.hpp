@@ -81,9 +81,12 @@ struct RINGO_API channel_base {
     channel_base& operator=(const channel_base&) = delete;
 
     std::size_t size() const noexcept { return count.load(std::memory_order_relaxed); }
+    // Under the lock: whether a receive, or a send, could be completed now.
+    bool can_recv() noexcept { return size() != 0 || closed || senders.any_claimable(); }
+    bool can_send() noexcept { return size() < capacity || closed || receivers.any_claimable(); }
 
+    spin_lock lock;  // first: its address tells a select the channel's
     std::atomic<std::uint32_t> refs{1};
-    spin_lock lock;
     bool closed = false;
     const std::size_t capacity;
     std::atomic<std::size_t> count{0};  // written under the lock
@@ -214,20 +217,52 @@ auto unpack(std::optional<channel_item<T>>&& v) {
     }
 }
 
+/// A channel that is borrowed from the handle at first. An operation that is awaited where it is
+/// written needs no reference of its own, until it waits; one that is moved elsewhere does.
+template <class T>
+class channel_ref {
+public:
+    using core = channel_core<T>;
+    explicit channel_ref(core* c) noexcept : core_(c) {}
+    /// As it is: borrowed, or owned.
+    channel_ref(channel_ref&& other) noexcept
+        : core_(std::exchange(other.core_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+    channel_ref& operator=(channel_ref&&) = delete;
+    ~channel_ref() {
+        if (owned_) {
+            core::unref(core_);
+        }
+    }
+    void own() noexcept {
+        if (!owned_ && !(core_ == nullptr)) {
+            core::ref(core_);
+            owned_ = true;
+        }
+    }
+    core* operator->() const noexcept { return core_; }
+    core& operator*() const noexcept { return *core_; }
+    bool operator==(std::nullptr_t) const noexcept { return core_ == nullptr; }
+
+private:
+    core* core_;
+    bool owned_ = false;
+};
+
 /// Common to both awaiters.
 template <class T>
 class channel_awaiter {
 public:
     void attach(promise_base& p) noexcept { frame_ = &p; }
-    /// The reference, for an arm.
-    channel_core<T>* release() noexcept { return std::exchange(core_, nullptr); }
+    /// To be awaited where it is written, or moved.
+    static constexpr bool at_once = true;
 
 protected:
     using core = channel_core<T>;
-    explicit channel_awaiter(core* c) noexcept : core_(c) { core::ref(c); }
-    channel_awaiter(channel_awaiter&& other) noexcept
-        : core_(std::exchange(other.core_, nullptr)) {}
-    ~channel_awaiter() { core::unref(core_); }
+    explicit channel_awaiter(core* c) noexcept : core_(c) {}
+    channel_awaiter(channel_awaiter&& other) noexcept : core_(std::move(other.core_)) {
+        core_.own();
+    }
+    ~channel_awaiter() = default;
 
     // Uses up a tick; false when the routine should give way although it need not wait.
     bool may_complete_inline() const noexcept {
@@ -249,11 +284,13 @@ protected:
         return false;
     }
 
-    core* core_;
+    channel_ref<T> core_;
     promise_base* frame_ = nullptr;
     wait_node node_;
 };
 
+template <class T>
+class recv_arm;
 template <class T>
 class send_arm;
 
@@ -269,7 +306,7 @@ public:
     explicit recv_awaiter(channel_core<T>* c) noexcept : base(c) {}
     recv_awaiter(recv_awaiter&&) noexcept = default;
     ~recv_awaiter() {
-        if (node_.owner != nullptr && core_ != nullptr) {
+        if (node_.owner != nullptr && !(core_ == nullptr)) {
             channel_base::forget(*core_, core_->receivers, node_);
         }
     }
@@ -298,6 +335,7 @@ public:
         if (base::cancelled_at_once(r)) {
             return false;
         }
+        core_.own();
         waiter* woken = nullptr;
         {
             const std::lock_guard guard(core_->lock);
@@ -330,7 +368,7 @@ private:
         const wait_phase p = r->phase();
         if (p == wait_phase::canceled) [[unlikely]] {
             // Out of the queue first: until then, peers look at the node and at its owner.
-            if (core_ != nullptr) {
+            if (!(core_ == nullptr)) {
                 channel_base::forget(*core_, core_->receivers, node_);
             }
         }
@@ -340,6 +378,7 @@ private:
             throw_canceled(r);
         }
     }
+    friend class recv_arm<T>;
     std::optional<item> value_;
 };
 
@@ -356,7 +395,7 @@ public:
         : base(c), value_(pack<T>(std::move(v))) {}
     send_awaiter(send_awaiter&&) noexcept = default;
     ~send_awaiter() {
-        if (node_.owner != nullptr && core_ != nullptr) {
+        if (node_.owner != nullptr && !(core_ == nullptr)) {
             channel_base::forget(*core_, core_->senders, node_);
         }
     }
@@ -386,6 +425,7 @@ public:
         if (base::cancelled_at_once(r)) {
             return false;
         }
+        core_.own();
         waiter* woken = nullptr;
         {
             const std::lock_guard guard(core_->lock);
@@ -411,7 +451,7 @@ public:
             routine* const r = frame_->self();
             const wait_phase p = r->phase();
             closed_ = p == wait_phase::claimed && node_.kind == channel_base::node_closed;
-            if (p == wait_phase::canceled && core_ != nullptr) [[unlikely]] {
+            if (p == wait_phase::canceled && !(core_ == nullptr)) [[unlikely]] {
                 // Out of the queue first: until then, peers look at the node and at its owner.
                 channel_base::forget(*core_, core_->senders, node_);
             }
@@ -440,17 +480,16 @@ class recv_arm final : public select_arm {
 
 public:
     using result = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
-    explicit recv_arm(core* owned) noexcept : core_(owned) {
-        lock_ = core_ != nullptr ? key(core_->lock) : 0;
+    explicit recv_arm(recv_awaiter<T>&& a) noexcept
+        : select_arm(kind::recv), core_(std::move(a.core_)) {
+        lock_ = core_ == nullptr ? 0 : key(core_->lock);
     }
-    explicit recv_arm(recv_awaiter<T>&& a) noexcept : recv_arm(a.release()) {}
     recv_arm(recv_arm&& other) noexcept
-        : select_arm(std::move(other)), core_(std::exchange(other.core_, nullptr)) {}
-    ~recv_arm() { core::unref(core_); }
+        : select_arm(std::move(other)), core_(std::move(other.core_)) {}
+    ~recv_arm() = default;
+    void own() noexcept { core_.own(); }
 
-    bool ready() noexcept final {
-        return core_->size() != 0 || core_->closed || core_->senders.any_claimable();
-    }
+    bool ready() noexcept final { return core_->can_recv(); }
     bool commit(wake_list& woken) noexcept final {
         waiter* w = nullptr;
         const bool done = core_->try_take(value_, w) || core_->closed;
@@ -460,6 +499,7 @@ public:
         return done;
     }
     bool link() noexcept final {
+        core_.own();
         node_.slot = &value_;
         core_->receivers.push_back(node_);
         return true;
@@ -468,7 +508,7 @@ public:
     result take() { return unpack<T>(std::move(value_)); }
 
 private:
-    core* core_;
+    channel_ref<T> core_;
     std::optional<item> value_;
 };
 template <class T>
@@ -483,17 +523,16 @@ class send_arm final : public select_arm {
 public:
     using result = void;
     explicit send_arm(send_awaiter<T>&& a) noexcept
-        : core_(a.release()), value_(std::move(a.value_)) {
-        lock_ = core_ != nullptr ? key(core_->lock) : 0;
+        : select_arm(kind::send), core_(std::move(a.core_)), value_(std::move(a.value_)) {
+        lock_ = core_ == nullptr ? 0 : key(core_->lock);
     }
     send_arm(send_arm&& other) noexcept
-        : select_arm(std::move(other)), core_(std::exchange(other.core_, nullptr)),
+        : select_arm(std::move(other)), core_(std::move(other.core_)),
           value_(std::move(other.value_)) {}
-    ~send_arm() { core::unref(core_); }
+    ~send_arm() = default;
+    void own() noexcept { core_.own(); }
 
-    bool ready() noexcept final {
-        return core_->closed || core_->size() < core_->capacity || core_->receivers.any_claimable();
-    }
+    bool ready() noexcept final { return core_->can_send(); }
     bool commit(wake_list& woken) noexcept final {
         if (core_->closed) {
             closed_ = true;
@@ -507,6 +546,7 @@ public:
         return done;
     }
     bool link() noexcept final {
+        core_.own();
         node_.slot = &value_;
         core_->senders.push_back(node_);
         return true;
@@ -520,7 +560,7 @@ public:
     }
 
 private:
-    core* core_;
+    channel_ref<T> core_;
     item value_;
     bool closed_ = false;
 };

@@ -236,6 +236,11 @@ struct promise_common : promise_base {
             static_assert(attachable<A>,
                           "ringo: this awaiter is not one of ringo's; a task can await tasks and "
                           "the library's operations (see ringo::selectable for your own)");
+            if constexpr (requires { std::remove_cvref_t<A>::at_once; }) {
+                static_assert(!std::is_lvalue_reference_v<A>,
+                              "ringo: await the operation where it is written, as in co_await "
+                              "ch.recv(); one kept in a variable may outlive its channel");
+            }
             a.attach(*this);
 #if defined(__clang__)
             return static_cast<A&&>(a);

@@ -36,10 +36,13 @@ namespace ringo::detail {
 /// lock() held, but for prepare and won.
 class RINGO_API select_arm {
 public:
-    select_arm() noexcept = default;
-    select_arm(select_arm&& other) noexcept : lock_(other.lock_) {}
+    /// Those that the algorithm knows, which spares a call.
+    enum class kind : std::uint8_t { other, prepared, recv, send };
 
-    /// Before a round, without locks. `may_wait`: the select has no default.
+    explicit select_arm(kind k = kind::other) noexcept : kind_(k) {}
+    select_arm(select_arm&& other) noexcept : lock_(other.lock_), kind_(other.kind_) {}
+
+    /// Before a round, without locks; of arms of kind `prepared`. `may_wait`: the select has no default.
     /// @return false when that needs the worker's processor, which is gone: yield and try again
     virtual bool prepare(bool may_wait);
     /// Could it happen now?
@@ -66,8 +69,11 @@ protected:
     }
     friend class select_round;
     std::uintptr_t lock_ = 0;
-    wait_node node_;
+    kind kind_;
     bool linked_ = false;
+    union {
+        wait_node node_;  // made when it is enqueued
+    };
 };
 
 /// One select, from the evaluation of its arms to the one that happened.
@@ -88,6 +94,7 @@ public:
     [[noreturn]] static void throw_canceled(promise_base* frame);
 
 private:
+    static bool is_ready(select_arm& a) noexcept;
     bool evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
                   std::size_t lock_count, bool has_otherwise);
     void look_at_done_arms(routine* r, select_arm* const* arms, std::size_t n,
