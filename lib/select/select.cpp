@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 namespace ringo::detail {
 
@@ -119,7 +120,7 @@ bool select_round::is_ready(select_arm& a) noexcept {
 }
 
 bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
-                         bool has_otherwise) {
+                         bool has_otherwise, const wait_ops* ops) {
     routine* const r = frame->self();
     r->leaf = frame;
     winner_ = none;
@@ -127,100 +128,95 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         look_at_done_arms(r, arms, n, has_otherwise);
         return false;
     }
-    for (std::size_t i = 0; i < n; ++i) {
-        if (arms[i]->kind_ == select_arm::kind::prepared && !arms[i]->prepare(!has_otherwise))
-            [[unlikely]] {
-            winner_ = no_processor;
-            return false;
-        }
+    if (ops == nullptr) {
+        ops = n == 0 ? &empty_ops : &select_ops;
     }
     constexpr std::size_t usual = 16;
-    if (n <= usual) {
-        std::uintptr_t locks[usual];
-        return evaluate(r, arms, n, locks, in_order(arms, n, locks), has_otherwise);
-    }
+    std::uintptr_t few[usual];
+    std::vector<std::uintptr_t> many(n <= usual ? 0 : n);
     // The locks are released from this copy, never from the frame: see evaluate.
-    std::vector<std::uintptr_t> locks(n);
-    return evaluate(r, arms, n, locks.data(), in_order(arms, n, locks.data()), has_otherwise);
+    std::uintptr_t* const locks = n <= usual ? few : many.data();
+    for (;;) {
+        for (std::size_t i = 0; i < n; ++i) {
+            if (arms[i]->kind_ == select_arm::kind::prepared && !arms[i]->prepare(!has_otherwise))
+                [[unlikely]] {
+                winner_ = no_processor;
+                return false;
+            }
+        }
+        switch (evaluate(r, arms, n, locks, in_order(arms, n, locks), has_otherwise, ops)) {
+        case step::suspended: return true;
+        case step::again: continue;
+        case step::decided: break;
+        }
+        if (winner_ == none) [[unlikely]] {
+            r->end_wait();
+            look_at_done_arms(r, arms, n, false);
+            return false;
+        }
+        return continue_or_yield(r);
+    }
 }
 
-bool select_round::evaluate(routine* r, select_arm* const* arms, std::size_t n,
-                            const std::uintptr_t* locks, std::size_t lock_count,
-                            bool has_otherwise) {
+namespace {
+/// Takes the arms that have been enqueued out again, under the locks.
+void unlink_all(select_arm* const* arms, std::size_t n, bool select_arm::* linked) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+        if (arms[i]->*linked) {
+            arms[i]->*linked = false;
+            arms[i]->unlink();
+        }
+    }
+}
+}  // namespace
+
+select_round::step select_round::evaluate(routine* r, select_arm* const* arms, std::size_t n,
+                                          const std::uintptr_t* locks, std::size_t lock_count,
+                                          bool has_otherwise, const wait_ops* ops) {
     wake_list woken;
-    bool refused = false;
     {
         const all_locked guard(locks, lock_count);
         for (;;) {
             winner_ = draw(arms, n, [](select_arm& a) { return a.lock_ != 0 && is_ready(a); });
-            if (winner_ != n) {
-                if (arms[winner_]->commit(woken)) {
-                    break;
-                }
-                continue;
-            }
-            if (has_otherwise) {
-                winner_ = otherwise;
+            if (winner_ == n) {
+                winner_ = has_otherwise ? otherwise : none;
                 break;
             }
-            winner_ = none;
-            std::size_t i = 0;
-            bool became_ready = false;
+            if (arms[winner_]->commit(woken)) {
+                break;
+            }
+        }
+        if (winner_ == none) {
             try {
-                for (; i < n; ++i) {
+                for (std::size_t i = 0; i < n; ++i) {
                     select_arm& a = *arms[i];
                     if (a.lock_ == 0) {
                         continue;
                     }
                     std::construct_at(&a.node_, r, nullptr, static_cast<std::uint32_t>(i));
                     if (!a.link()) {
-                        became_ready = true;
-                        break;
+                        unlink_all(arms, n, &select_arm::linked_);
+                        return step::again;
                     }
                     a.linked_ = true;
                 }
             } catch (...) {
-                for (std::size_t j = 0; j < i; ++j) {
-                    if (arms[j]->linked_) {
-                        arms[j]->unlink();
-                        arms[j]->linked_ = false;
-                    }
-                }
+                unlink_all(arms, n, &select_arm::linked_);
                 throw;
             }
-            if (!became_ready) {
-                r->aux = reinterpret_cast<std::uintptr_t>(n == 0 ? &empty_ops : &select_ops);
-                suspended_ = true;
-                if (lock_count == 0) {
-                    // Nothing can happen but a cancel, which needs no lock of ours: the frame may
-                    // be gone when this returns true.
-                    if (wait_forever(r)) {
-                        return true;
-                    }
-                } else if (publish_wait(r)) {
-                    return true;  // from here on the frame may be running elsewhere
-                }
-                suspended_ = false;
-                refused = true;
+            r->aux = reinterpret_cast<std::uintptr_t>(ops);
+            suspended_ = true;
+            // Without a lock, nothing can end the wait but a cancel, which needs none of ours. From
+            // here on the frame may be running elsewhere, or be gone.
+            if (lock_count == 0 ? wait_forever(r) : publish_wait(r)) {
+                return step::suspended;
             }
-            for (std::size_t j = 0; j < i; ++j) {
-                if (arms[j]->linked_) {
-                    arms[j]->unlink();
-                    arms[j]->linked_ = false;
-                }
-            }
-            if (refused) {
-                break;
-            }
+            suspended_ = false;
+            unlink_all(arms, n, &select_arm::linked_);
         }
     }
     woken.wake_all();
-    if (refused) {
-        r->end_wait();
-        look_at_done_arms(r, arms, n, false);
-        return false;
-    }
-    return continue_or_yield(r);
+    return step::decided;
 }
 
 /// The current context is cancelled. A done() arm that the same cancel has made ready wins.

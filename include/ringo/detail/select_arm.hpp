@@ -28,7 +28,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <type_traits>
+#include <utility>
 
 namespace ringo::detail {
 
@@ -42,14 +43,15 @@ public:
     explicit select_arm(kind k = kind::other) noexcept : kind_(k) {}
     select_arm(select_arm&& other) noexcept : lock_(other.lock_), kind_(other.kind_) {}
 
-    /// Before a round, without locks; of arms of kind `prepared`. `may_wait`: the select has no default.
+    /// Before a round, without locks; of arms of kind `prepared`. `may_wait`: the select has no
+    /// default.
     /// @return false when that needs the worker's processor, which is gone: yield and try again
     virtual bool prepare(bool may_wait);
     /// Could it happen now?
     virtual bool ready() noexcept = 0;
     /// Makes it happen. False: it is not ready after all.
     virtual bool commit(wake_list& woken) noexcept = 0;
-    /// Enqueues node_. False: it has become ready meanwhile, and was not enqueued.
+    /// Enqueues node_. False: something has changed since prepare; the round starts again.
     virtual bool link() = 0;
     /// Takes node_ out of the queue if it is there.
     virtual void unlink() noexcept = 0;
@@ -84,7 +86,8 @@ public:
     static constexpr std::size_t no_processor = SIZE_MAX - 2;
 
     /// @return true: suspend, then call finish. False: winner() is known already.
-    bool start(promise_base* frame, select_arm* const* arms, std::size_t n, bool has_otherwise);
+    bool start(promise_base* frame, select_arm* const* arms, std::size_t n, bool has_otherwise,
+               const wait_ops* ops = nullptr);
     /// After the suspension.
     void finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     /// At the end of a suspended select that is never resumed.
@@ -95,8 +98,9 @@ public:
 
 private:
     static bool is_ready(select_arm& a) noexcept;
-    bool evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
-                  std::size_t lock_count, bool has_otherwise);
+    enum class step : std::uint8_t { decided, suspended, again };
+    step evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
+                  std::size_t lock_count, bool has_otherwise, const wait_ops* ops);
     void look_at_done_arms(routine* r, select_arm* const* arms, std::size_t n,
                            bool has_otherwise) noexcept;
     std::size_t winner_ = none;
@@ -137,9 +141,58 @@ private:
     bool has_otherwise_;
 };
 
+/// An arm that is awaited by itself.
+template <class Arm>
+class arm_awaiter {
+public:
+    template <class... A>
+    explicit arm_awaiter(const wait_ops& ops, A&&... a) : arm_(std::forward<A>(a)...), ops_(&ops) {}
+    arm_awaiter(arm_awaiter&& other) noexcept : arm_(std::move(other.arm_)), ops_(other.ops_) {}
+    ~arm_awaiter() {
+        if (round_.suspended()) {
+            select_arm* const a = &arm_;
+            round_.abandon(frame_, &a, 1);
+        }
+    }
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    static constexpr bool await_ready() noexcept { return false; }
+    template <class Handle>
+    bool await_suspend(Handle) {
+        select_arm* const a = &arm_;
+        return round_.start(frame_, &a, 1, false, ops_);
+    }
+    auto await_resume() {
+        select_arm* const a = &arm_;
+        if (round_.suspended()) {
+            round_.finish(frame_, &a, 1);
+        }
+        if (round_.winner() == select_round::none) [[unlikely]] {
+            select_round::throw_canceled(frame_);
+        }
+        return arm_.take();
+    }
+    Arm&& arm() && noexcept { return std::move(arm_); }
+
+private:
+    Arm arm_;
+    const wait_ops* ops_;
+    promise_base* frame_ = nullptr;
+    select_round round_;
+};
+
+/// The arm of an arm_awaiter.
+template <class Arm>
+class awaited_arm final : public Arm {
+public:
+    explicit awaited_arm(arm_awaiter<Arm>&& a) noexcept : Arm(std::move(a).arm()) {}
+    awaited_arm(awaited_arm&&) noexcept = default;
+};
+
 /// Turns an awaiter of the library, or one of the user's, into an arm: `type` is the arm, and
 /// `type::result` what a handler gets.
 template <class A>
 struct arm_of;
+template <class Arm>
+struct arm_of<arm_awaiter<Arm>> : std::type_identity<awaited_arm<Arm>> {};
 
 }  // namespace ringo::detail
