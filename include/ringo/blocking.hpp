@@ -32,7 +32,7 @@ RINGO_API bool blocking_submit(promise_base* frame, blocking_job& job);
 RINGO_API void blocking_withdraw(routine* r, blocking_job& job) noexcept;
 
 template <class F>
-class blocking_awaiter : blocking_job {
+class [[nodiscard("blocking does nothing until it is awaited")]] blocking_awaiter : blocking_job {
     using R = std::invoke_result_t<F&>;
 
 public:
@@ -46,8 +46,7 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         suspended_ = true;
         return blocking_submit(frame_, *this);
     }

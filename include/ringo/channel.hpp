@@ -86,6 +86,11 @@ public:
     /// The nil channel: every operation waits for ever, close throws.
     channel(std::nullptr_t) noexcept : core_(nullptr) {}
 
+    RINGO_DELETED("ringo: a sender stays one: keep the channel to have both directions",
+                  channel(const sender<T>&));
+    RINGO_DELETED("ringo: a receiver stays one: keep the channel to have both directions",
+                  channel(const receiver<T>&));
+
     channel(const channel& other) noexcept : core_(other.core_) { core::ref(core_); }
     /// The source becomes nil.
     channel(channel&& other) noexcept : core_(std::exchange(other.core_, nullptr)) {}
@@ -187,6 +192,8 @@ public:
     using value_type = T;
     sender(channel<T> c) noexcept : c_(std::move(c)) {}
     sender(std::nullptr_t) noexcept : c_(nullptr) {}
+    RINGO_DELETED("ringo: a receiver cannot send: make the sender from the channel",
+                  sender(const receiver<T>&));
 
     /// See channel::send.
     template <class U = T>
@@ -216,6 +223,10 @@ public:
     {
         return c_.try_send();
     }
+    RINGO_DELETED("ringo: a sender only sends: receive from the channel or from a receiver",
+                  void recv() const);
+    RINGO_DELETED("ringo: a sender only sends: receive from the channel or from a receiver",
+                  void try_recv() const);
     /// See channel::close.
     void close() const { c_.close(); }
     std::size_t size() const noexcept { return c_.size(); }
@@ -240,11 +251,19 @@ public:
     using value_type = T;
     receiver(channel<T> c) noexcept : c_(std::move(c)) {}
     receiver(std::nullptr_t) noexcept : c_(nullptr) {}
+    RINGO_DELETED("ringo: a sender cannot receive: make the receiver from the channel",
+                  receiver(const sender<T>&));
 
     /// See channel::recv.
     [[nodiscard("recv does nothing until it is awaited")]] auto recv() const { return c_.recv(); }
     /// See channel::try_recv.
     try_recv_result<T> try_recv() const { return c_.try_recv(); }
+    RINGO_DELETED("ringo: a receiver only receives: closing is for the side that sends",
+                  void close() const);
+    RINGO_DELETED("ringo: a receiver only receives: send to the channel or to a sender",
+                  void send(...) const);
+    RINGO_DELETED("ringo: a receiver only receives: send to the channel or to a sender",
+                  void try_send(...) const);
     std::size_t size() const noexcept { return c_.size(); }
     std::size_t capacity() const noexcept { return c_.capacity(); }
     /// See channel::blocking_recv.

@@ -8,3 +8,29 @@
 #else
 #define RINGO_API
 #endif
+
+/// Declares a function that must not be called and says why, in the first line of the compiler's
+/// error: `RINGO_DELETED("what to do instead", void f() const);`. A deleted function, so that
+/// concepts see that it is not there. g++ 12 prints no text for those, but it prints the template
+/// arguments.
+#if defined(__clang__) && __clang_major__ >= 19
+#define RINGO_DELETED(why, ...)                                                                    \
+    _Pragma("clang diagnostic push") _Pragma("clang diagnostic ignored \"-Wc++26-extensions\"")    \
+        __VA_ARGS__ = delete (why)_Pragma("clang diagnostic pop")
+#else
+#define RINGO_DELETED(why, ...)                                                                    \
+    template <::ringo::detail::reason Why = why>                                                   \
+    __VA_ARGS__ = delete
+
+namespace ringo::detail {
+template <unsigned Size>
+struct reason {
+    constexpr reason(const char (&why)[Size]) noexcept {
+        for (unsigned i = 0; i < Size; ++i) {
+            text[i] = why[i];
+        }
+    }
+    char text[Size]{};
+};
+}  // namespace ringo::detail
+#endif

@@ -285,7 +285,7 @@ RINGO_API bool wait_forever(routine* r) noexcept;
 inline bool starts_cancelled(const routine* r) noexcept { return r->ctx->is_cancelled(); }
 
 /// The awaiter of context::done().
-class RINGO_API done_awaiter {
+class RINGO_API [[nodiscard("done waits for nothing until it is awaited")]] done_awaiter {
 public:
     explicit done_awaiter(context_state* c) noexcept : ctx_(c) { context_ref(ctx_); }
     done_awaiter(done_awaiter&& other) noexcept
@@ -293,10 +293,7 @@ public:
     ~done_awaiter();
     void attach(promise_base& p) noexcept { frame_ = &p; }
     bool await_ready() const noexcept { return ctx_->is_cancelled(); }
-    template <class Handle>
-    bool await_suspend(Handle) {
-        return suspend();
-    }
+    bool await_suspend(awaiting_frame) { return suspend(); }
     void await_resume();
 
 private:

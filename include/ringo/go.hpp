@@ -139,10 +139,9 @@ public:
     }
     void attach(promise_base&) noexcept {}
     bool await_ready() const noexcept { return handle_.r_ == nullptr; }
-    template <class P>
-    bool await_suspend(std::coroutine_handle<P> h) noexcept {
-        self_ = h.promise().self();
-        self_->leaf = &h.promise();
+    bool await_suspend(awaiting_frame by) noexcept {
+        self_ = by.frame->self();
+        self_->leaf = by.frame;
         waiting_ = true;
         return join_word::wait(handle_.r_, node_, self_);
     }
@@ -236,15 +235,12 @@ join_handle<T> go(task<T> t, std::source_location at = std::source_location::cur
 
 namespace detail {
 /// The awaiter of yield().
-class RINGO_API yield_awaiter {
+class RINGO_API [[nodiscard("yield does nothing until it is awaited")]] yield_awaiter {
 public:
     yield_awaiter() noexcept {}
     void attach(promise_base&) noexcept {}
     static constexpr bool await_ready() noexcept { return false; }
-    template <class P>
-    void await_suspend(std::coroutine_handle<P> h) noexcept {
-        suspend(h.promise());
-    }
+    void await_suspend(awaiting_frame by) noexcept { suspend(*by.frame); }
     static constexpr void await_resume() noexcept {}
 
 private:

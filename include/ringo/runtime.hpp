@@ -132,6 +132,17 @@ private:
 };
 
 namespace detail {
+template <class F>
+struct main_result {
+    static_assert(std::is_invocable_v<F>, "ringo: the main given to run takes no parameters");
+    using returned = typename std::conditional_t<std::is_invocable_v<F>, std::invoke_result<F>,
+                                                 std::type_identity<task<void>>>::type;
+    static_assert(is_task<returned>::value,
+                  "ringo: the main given to run is a coroutine that returns ringo::task: write its "
+                  "type, as in []() -> ringo::task<> { … }");
+    using type =
+        typename std::conditional_t<is_task<returned>::value, returned, task<void>>::value_type;
+};
 /// Signal handling of run(), in force while it lives.
 class RINGO_API run_signals {
 public:
@@ -158,7 +169,7 @@ public:
 /// value is then 0 for a task<void>; for others it is rethrown.
 template <class F>
 auto run(const options& o, F main) {
-    using T = typename std::invoke_result_t<F>::value_type;
+    using T = typename detail::main_result<F>::type;
     detail::program_runtime rt(o);
     const detail::run_signals signals(rt, o.handle_signals);
     if constexpr (std::is_void_v<T>) {
@@ -175,7 +186,6 @@ auto run(const options& o, F main) {
     }
 }
 template <class F>
-    requires std::is_invocable_v<F>
 auto run(F main) {
     return run(options{}, std::move(main));
 }

@@ -137,6 +137,20 @@ private:
 namespace detail {
 
 template <class F>
+struct check_body {
+    static_assert(std::is_invocable_v<F&, group&>,
+                  "ringo: the body of a scope takes the group: [&](ringo::group& g) -> "
+                  "ringo::task<> { … }");
+    using returned =
+        typename std::conditional_t<std::is_invocable_v<F&, group&>, std::invoke_result<F&, group&>,
+                                    std::type_identity<task<void>>>::type;
+    static_assert(is_task<returned>::value,
+                  "ringo: the body of a scope is a coroutine: [&](ringo::group& g) -> "
+                  "ringo::task<> { … }");
+    using result = task<void>;
+};
+
+template <class F>
 task<> run_body(context, F& body, group& g) {
     co_await body(g);
 }
@@ -185,6 +199,7 @@ task<> scope_impl(std::optional<grace> g, F body) {
 /// it returns normally.
 template <class F>
 task<> scope(F body) {
+    using checked [[maybe_unused]] = typename detail::check_body<F>::result;
     return detail::scope_impl(std::nullopt, std::move(body));
 }
 
@@ -192,6 +207,7 @@ task<> scope(F body) {
 /// `g` later: stop accepting, drain, leave.
 template <class F>
 task<> scope(grace g, F body) {
+    using checked [[maybe_unused]] = typename detail::check_body<F>::result;
     return detail::scope_impl(std::optional<grace>(g), std::move(body));
 }
 

@@ -21,9 +21,9 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -93,7 +93,7 @@ struct awaited_result<task<T>> {
 
 /// An arm with its handler.
 template <class Arm, class F>
-class on_arm {
+class [[nodiscard("on is an arm of a select")]] on_arm {
 public:
     using arm_type = Arm;
     using raw_result = typename handler_result<F, typename Arm::result>::raw;
@@ -212,8 +212,7 @@ public:
     static constexpr bool at_once = true;
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         list::bind(wait_, ons_);
         return wait_.start(frame_);
     }
@@ -236,10 +235,7 @@ public:
     explicit select_point(select_wait<N>& w) noexcept : wait_(w) {}
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
-        return wait_.start(frame_);
-    }
+    bool await_suspend(awaiting_frame) { return wait_.start(frame_); }
     std::size_t await_resume() { return wait_.finish(); }
 
 private:
@@ -470,8 +466,10 @@ auto get(select_result<V...>&& r) {
 /// The operation and its operands are evaluated once, whether the arm is chosen or not. A handler
 /// that returns a task is awaited. Timers and handles may be lvalues: they stay the caller's.
 template <class A, class F>
-    requires selectable_arm<A>
 auto on(A&& operation, F handler) {
+    static_assert(selectable_arm<A>,
+                  "ringo: this cannot be an arm of a select: write on(operation, handler), where "
+                  "the operation is one of ringo's (all but blocking and yield), or a task");
     return detail::on_arm<detail::arm_for<A>, F>(std::forward<A>(operation), std::move(handler));
 }
 
@@ -523,6 +521,21 @@ template <class... A>
     return detail::select_plain(std::index_sequence_for<A...>(), std::forward<A>(operation)...);
 }
 
+namespace detail {
+template <class... A>
+inline constexpr bool mixed_arms =
+    (is_on<std::remove_cvref_t<A>> || ...) && !(is_on<std::remove_cvref_t<A>> && ...);
+}  // namespace detail
+
+/// @private
+template <class... A>
+    requires detail::mixed_arms<A...>
+auto select(A&&...) {
+    static_assert(detail::always_false<A...>,
+                  "ringo: a select has handlers for all of its arms or for none: write "
+                  "on(operation, handler) around each");
+}
+
 /// Waits for ever: Go's `select {}`. Only the cancellation of the current context ends it.
 [[nodiscard("select does nothing until it is awaited")]] RINGO_API task<> select();
 
@@ -560,8 +573,7 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         for (recv_arm<T>& a : arms_) {
             pointers_.push_back(&a);
         }
@@ -591,17 +603,21 @@ struct is_channel<channel<T>> : std::true_type {};
 template <class T>
 struct is_channel<receiver<T>> : std::true_type {};
 
+template <class Range>
+using element_of = std::remove_cvref_t<decltype(*std::data(std::declval<const Range&>()))>;
+template <class Range>
+concept channel_range =
+    requires(const Range& r) { std::size(r); } && is_channel<element_of<Range>>::value;
+
 }  // namespace detail
 
 /// Receives from one of any number of channels (a span or vector of channels or receivers), which
 /// are looked at when select is called. r.index says from which, r.value what recv would yield.
 ///
 /// As select with an arm for each; with none it waits for ever.
-template <std::ranges::contiguous_range Range>
-    requires detail::is_channel<std::ranges::range_value_t<Range>>::value
+template <detail::channel_range Range>
 [[nodiscard("select does nothing until it is awaited")]] auto select(const Range& channels) {
-    using element = std::ranges::range_value_t<Range>;
-    return detail::select_many<typename element::value_type>(channels);
+    return detail::select_many<typename detail::element_of<Range>::value_type>(channels);
 }
 
 }  // namespace ringo

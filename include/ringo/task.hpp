@@ -40,6 +40,7 @@ class [[nodiscard(
 public:
     using value_type = T;
 
+    RINGO_DELETED("ringo: a task has one owner and runs once: write std::move(t)", task(task&));
     task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
     task& operator=(task&& other) noexcept {
         if (this != &other) {
@@ -118,9 +119,8 @@ public:
         }
         return false;
     }
-    template <class P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<P> h) noexcept {
-        return start_child(h.promise(), this->child, *this);
+    std::coroutine_handle<> await_suspend(awaiting_frame by) noexcept {
+        return start_child(*by.frame, this->child, *this);
     }
     T await_resume() {
         promise_base* const done = std::exchange(this->child, nullptr);

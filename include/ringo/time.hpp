@@ -21,7 +21,7 @@ namespace detail {
 RINGO_API bool timer_wait(promise_base* frame, timer_node& t);
 
 /// The awaiter of sleep and sleep_until.
-class RINGO_API sleep_awaiter {
+class RINGO_API [[nodiscard("sleep does nothing until it is awaited")]] sleep_awaiter {
 public:
     explicit sleep_awaiter(time_point until) noexcept : until_(until) {}
     sleep_awaiter(sleep_awaiter&& other) noexcept : until_(other.until_) {}
@@ -32,9 +32,8 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class P>
-    bool await_suspend(std::coroutine_handle<P> h) {
-        frame_ = &h.promise();  // co_await of a timeout has not attached it
+    bool await_suspend(awaiting_frame by) {
+        frame_ = by.frame;  // co_await of a timeout has not attached it
         return suspend();
     }
     time_point await_resume();
@@ -66,7 +65,7 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 ///
 /// `co_await select(…, on(after(1s), …))` is the usual time-out; kept in a variable it is one
 /// budget for a whole loop. **Cancellation**, **cancel safety**: as sleep.
-class timeout {
+class [[nodiscard("after waits for nothing until it is awaited, or an arm of a select")]] timeout {
 public:
     explicit timeout(time_point at) noexcept : at_(at) {}
     /// @private

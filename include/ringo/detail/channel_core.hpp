@@ -326,8 +326,7 @@ public:
         }
         return ready;
     }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         if (core_ == nullptr) {
             return wait_forever(base::prepare(channel_base::nil_recv_ops));
         }
@@ -416,8 +415,7 @@ public:
         }
         return ready;
     }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         if (core_ == nullptr) {
             return wait_forever(base::prepare(channel_base::nil_send_ops));
         }

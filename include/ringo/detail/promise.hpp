@@ -180,7 +180,7 @@ concept attachable = requires(A& a, promise_base& p) { a.attach(p); };
 template <class A>
 concept has_member_co_await = requires(A&& a) { static_cast<A&&>(a).operator co_await(); };
 
-template <class>
+template <class...>
 inline constexpr bool always_false = false;
 
 /// Stands for an awaiter that lives to the end of the full expression: g++ 12 copies an awaiter

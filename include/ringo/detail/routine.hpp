@@ -27,7 +27,9 @@
 #include <ringo/config.hpp>
 
 #include <atomic>
+#include <coroutine>
 #include <cstdint>
+#include <type_traits>
 
 namespace ringo::detail {
 
@@ -99,6 +101,19 @@ struct waiter {
         }
         return false;
     }
+};
+
+/// The frame that awaits, as await_suspend learns it. Made from the handle of a task only: in any
+/// other coroutine an awaiter would not know which routine to suspend.
+struct awaiting_frame {
+    template <class P>
+    awaiting_frame(std::coroutine_handle<P> h) noexcept {
+        static_assert(std::is_base_of_v<promise_base, P>,
+                      "ringo: what ringo offers is awaited in a ringo::task; this coroutine is of "
+                      "another type");
+        frame = &h.promise();
+    }
+    promise_base* frame = nullptr;
 };
 
 /// What a dump prints for a wait.

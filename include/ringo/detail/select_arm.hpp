@@ -156,8 +156,7 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) {
+    bool await_suspend(awaiting_frame) {
         select_arm* const a = &arm_;
         return round_.start(frame_, &a, 1, false, ops_);
     }

@@ -25,10 +25,7 @@ class RINGO_API file_awaiter : public fd_op {
 public:
     file_awaiter(fd_state* s, io_code c, void* data, std::size_t size, std::uint64_t at) noexcept;
     bool await_ready() const noexcept { return ready_; }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
-        return begin();
-    }
+    bool await_suspend(ringo::detail::awaiting_frame) noexcept { return begin(); }
     io_result await_resume() noexcept;
 
 private:

@@ -26,10 +26,7 @@ class RINGO_API read_awaiter : public fd_op {
 public:
     read_awaiter(fd_state* s, std::span<std::byte> b) noexcept;
     bool await_ready() const noexcept { return len == 0; }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
-        return begin();
-    }
+    bool await_suspend(ringo::detail::awaiting_frame) noexcept { return begin(); }
     result<std::size_t> await_resume() noexcept;
 
 private:
@@ -42,8 +39,7 @@ public:
     write_awaiter(fd_state* s, std::span<const std::byte> b) noexcept;
     write_awaiter(fd_state* s, std::span<const std::span<const std::byte>> parts);
     bool await_ready() const noexcept { return total_ == 0; }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
+    bool await_suspend(ringo::detail::awaiting_frame) noexcept {
         aim();
         return begin();
     }

@@ -140,10 +140,7 @@ public:
         routine* const r = frame_->self();
         return !starts_cancelled(r) && --r->ticks >= 0 && m_.try_take();
     }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
-        return suspend();
-    }
+    bool await_suspend(awaiting_frame) noexcept { return suspend(); }
     mutex_guard await_resume() {
         if (waiting_) [[unlikely]] {
             finish_wait();

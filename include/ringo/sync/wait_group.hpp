@@ -72,10 +72,7 @@ public:
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
-        return suspend();
-    }
+    bool await_suspend(awaiting_frame) noexcept { return suspend(); }
     void await_resume();
 
 private:

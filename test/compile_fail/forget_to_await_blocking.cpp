@@ -1,0 +1,6 @@
+// expect: blocking does nothing until it is awaited
+// flags: -Werror=unused-result
+#include <ringo/ringo.hpp>
+void g() {
+    ringo::blocking([] {});
+}

@@ -1,0 +1,4 @@
+// expect: send does nothing until it is awaited
+// flags: -Werror=unused-result
+#include <ringo/ringo.hpp>
+void g(ringo::channel<int> c) { c.send(1); }

@@ -1,0 +1,4 @@
+// expect: wait does nothing until it is awaited
+// flags: -Werror=unused-result
+#include <ringo/ringo.hpp>
+void g(ringo::wait_group& w) { w.wait(); }
