@@ -12,7 +12,6 @@
 
 #include <sys/socket.h>
 
-#include <iterator>
 #include <new>
 
 namespace kv {
@@ -290,9 +289,9 @@ void connection::confirm(std::string_view kind, const std::string_view* name) {
 
 void connection::describe(std::string& text) const {
     const auto age = std::chrono::steady_clock::now() - since_;
-    fmt::format_to(std::back_inserter(text), "id={} addr={} name={} age={} sub={} db=0 resp=2", id,
-                   address_, name(), std::chrono::duration_cast<std::chrono::seconds>(age).count(),
-                   subscriptions());
+    text +=
+        fmt::format("id={} addr={} name={} age={} sub={} db=0 resp=2", id, address_, name(),
+                    std::chrono::duration_cast<std::chrono::seconds>(age).count(), subscriptions());
 }
 
 }  // namespace kv

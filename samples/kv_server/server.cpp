@@ -18,7 +18,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 
 namespace kv {
 namespace {
@@ -274,7 +273,7 @@ void server::info(std::string& out, std::span<const std::string> sections) {
         return wanted;
     };
     const auto field = [&](std::string_view name, const auto& value) {
-        fmt::format_to(std::back_inserter(out), "{}:{}\r\n", name, value);
+        out += fmt::format("{}:{}\r\n", name, value);
     };
     if (section("Server", "server")) {
         const auto up = std::chrono::steady_clock::now() - started_;
