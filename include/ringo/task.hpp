@@ -79,7 +79,7 @@ private:
 
 /// Leaves the calling task early with the error of `r`, or yields its value.
 ///
-/// `auto c = co_await or_return(co_await net::dial(a));` in a task<result<…>>. The task's locals
+/// `auto c = co_await or_return(co_await net::dial(a));` in a task that returns a result. The task's locals
 /// are destroyed before whoever awaits it goes on.
 template <class R>
 detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r);

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Makes the pages of the samples out of the comments at the top of their sources."""
+import pathlib
+import re
+
+# First what one reads first; whatever is not named here follows by name.
+ORDER = ["tour", "hello", "pingpong", "pipeline", "sieve", "fan_in", "search", "balance", "pool"]
+
+
+def comment(path):
+    """(the sentence that says what it is, the other paragraphs) of the comment at the top."""
+    lines = []
+    for line in path.read_text().splitlines()[1:]:  # behind the licence
+        if not line.startswith("//"):
+            break
+        lines.append(line[2:])
+    paragraphs = [re.sub(r"\s+", " ", p).strip()
+                  for p in re.split(r"\n\s*\n|\n(?= (?:Teaches|Run it|Prints):)", "\n".join(lines))]
+    paragraphs = [p for p in paragraphs if p]
+    return paragraphs[0], paragraphs[1:]
+
+
+def escape(text):
+    return re.sub(r"([<>@\\#*_`])", r"\\\1", text)
+
+
+def title(name):
+    return name.replace("_", " ").capitalize()
+
+
+def samples(source):
+    """name -> the file that shows it."""
+    root = source / "samples"
+    found = {path.stem: path for path in root.glob("*.cpp")}
+    for folder in root.iterdir():
+        for name in (folder.name + ".cpp", "main.cpp"):
+            if (folder / name).is_file():
+                found.setdefault(folder.name, folder / name)
+    names = [n for n in ORDER if n in found] + sorted(set(found) - set(ORDER))
+    return {name: found[name] for name in names}
+
+
+def bold(paragraph):
+    """`Teaches: …` with its key word set off, for a page."""
+    text = escape(paragraph)
+    return re.sub(r"^(Teaches|Run it|Prints):", r"**\1:**", text)
+
+
+def write(source, out):
+    """One page for each sample, and samples.md with the table of them."""
+    out.mkdir(parents=True, exist_ok=True)
+    table = ["| sample | what it is |", "|---|---|"]
+    for name, path in samples(source).items():
+        first, rest = comment(path)
+        table.append(f"| \\subpage sample_{name} | {escape(first)} |")
+        shown = path.relative_to(source)
+        page = [f"# {title(name)} {{#sample_{name}}}", "", escape(first), ""]
+        for paragraph in rest:
+            page += [bold(paragraph), ""]
+        others = sorted(p.name for p in path.parent.glob("*.?pp")) if path.parent.name == name else []
+        if others:
+            page += [f"Its files are in `samples/{name}`: " + ", ".join(f"`{o}`" for o in others)
+                     + ". This is the one with `main`.", ""]
+        page += [f"\\include {shown}", ""]
+        twin = source / "samples" / "go" / f"{name}.go"
+        if twin.is_file():
+            page += ["## In Go", "", f"\\include {twin.relative_to(source)}", ""]
+        (out / f"sample_{name}.md").write_text("\n".join(page))
+    text = (source / "docs" / "samples.md.in").read_text()
+    (out / "samples.md").write_text(text.replace("@table@", "\n".join(table)))

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Shows Doxygen what of a header is for users, and which module that belongs to.
+
+usage: header_filter.py HEADER > WHAT-DOXYGEN-READS
+
+Blanks out, line for line, namespaces called detail, private members, what is marked @private,
+specialisations of templates of std and fmt, friends that are classes, and attributes. Puts the rest into the module of the reference that MODULES names.
+"""
+import pathlib
+import re
+import sys
+
+# By header, or by folder; a header that is not here has no place in the reference yet.
+MODULES = {
+    "task.hpp": "tasks", "go.hpp": "tasks", "scope.hpp": "tasks", "when_all.hpp": "tasks",
+    "blocking.hpp": "tasks", "awaitable.hpp": "tasks",
+    "channel.hpp": "channels",
+    "select.hpp": "select", "selectable.hpp": "select",
+    "context.hpp": "context", "after_func.hpp": "context", "stop_token.hpp": "context",
+    "sync": "sync",
+    "time.hpp": "time", "timer.hpp": "time", "ticker.hpp": "time",
+    "io.hpp": "io", "io": "io", "net": "io", "fs": "io", "os": "io", "tls": "io",
+    "runtime.hpp": "runtime", "config.hpp": "runtime", "debug": "runtime", "sim": "runtime",
+    "result.hpp": "errors", "error.hpp": "errors", "format.hpp": "errors",
+}
+
+
+def module(header):
+    """The module of include/ringo/…; None for the umbrella; an error if nobody has thought of it."""
+    path = pathlib.PurePath(header)
+    inner = path.parts[path.parts.index("ringo", path.parts.index("include")) + 1:]
+    if inner == ("ringo.hpp",):
+        return None
+    if inner[0] not in MODULES:
+        sys.exit(f"{header}: docs/header_filter.py does not know the module of '{inner[0]}'")
+    return MODULES[inner[0]]
+
+
+def begins_hidden(lines, i):
+    """Whether at line i something begins that no user names; it ends with its braces."""
+    line = lines[i]
+    return (re.match(r"namespace (\w+::)*detail \{", line)
+            or line.strip() == "/// @private"
+            or re.match(r"template <", line)
+            and any(re.match(r"(struct|class) (std|fmt)::", x) for x in lines[i + 1:i + 3]))
+
+
+def public(text):
+    """The text without what only the library looks at; as many lines as before."""
+    out, lines = [], text.split("\n")
+    depth, hidden, private = 0, False, False
+    for i, line in enumerate(lines):
+        if not hidden and begins_hidden(lines, i):
+            hidden, depth = True, 0
+        if line == "private:":
+            private = True
+        elif line in ("public:", "};"):
+            private = False
+        if hidden:
+            depth += line.count("{") - line.count("}")
+            hidden = depth > 0 or not re.search(r"[};]", line)
+        elif not private and not re.match(r"\s*friend (class |struct )?[\w:<>]+;", line):
+            # A friend that is a function is documented as a member would be.
+            out.append(re.sub(r"^(\s+)friend ", r"\1", line))
+            continue
+        out.append("")
+    return re.sub(r"\[\[[^\]]*\]\] ?", lambda m: "\n" * m[0].count("\n"), "\n".join(out))
+
+
+def main():
+    header = sys.argv[1]
+    text = public(pathlib.Path(header).read_text())
+    group = module(header)
+    if group is not None:
+        # On the lines that open and close the namespace, so that line numbers stay.
+        text = re.sub(r"^(namespace ringo(?:::\w+)? \{)$", rf"\1 /** @addtogroup {group} */ /** @{{ */", text, flags=re.M)
+        text = re.sub(r"^(\}  // namespace ringo(?:::\w+)?)$", r"/** @} */ \1", text, flags=re.M)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

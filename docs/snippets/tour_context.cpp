@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the code of the tour's page on contexts.
+#include <ringo/ringo.hpp>
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+
+//! [cancel]
+ringo::task<> worker(ringo::context ctx, ringo::receiver<int> jobs) {
+    try {
+        while (co_await jobs.recv()) {
+        }
+    } catch (const ringo::canceled&) {  // recv obeyed ctx: nothing else
+                                        // was needed
+        fmt::print("worker: {}\n", ctx.err().message());
+    }
+}
+
+ringo::task<> cancel_by_hand() {
+    ringo::channel<int> jobs;
+    auto [ctx, cancel] = ringo::with_cancel(ringo::current_context());
+    auto w = ringo::go(worker, ctx, jobs);
+    co_await ringo::sleep(1ms);
+    cancel();  // ctx and everything below it is cancelled when this
+               // returns
+    co_await w;
+}
+//! [cancel]
+
+//! [within]
+ringo::task<> slow() {
+    co_await ringo::sleep(1h);
+}
+
+ringo::task<> budget() {
+    try {
+        co_await ringo::within(2ms, slow());
+    } catch (const ringo::canceled& e) {
+        fmt::print("slow: {}\n",
+                   e.code() == ringo::errc::deadline_exceeded
+                       ? "too late"
+                       : "?");
+    }
+}
+//! [within]
+
+//! [done]
+ringo::task<> until_cancelled() {
+    ringo::ticker beat(100us);
+    int beats = 0;
+    for (bool stop = false; !stop;) {
+        co_await ringo::select(ringo::on(beat.recv(), [&] { ++beats; }),
+                               ringo::on(ringo::done(), [&] {
+                                   stop = true;
+                               }));  // of the current context
+    }
+    fmt::print("stopped after some beats: {}\n", beats > 0);
+}
+//! [done]
+
+//! [value]
+struct request_id {
+    using value_type = std::string;
+};
+
+ringo::task<> handle() {
+    // No parameter in between: the current context is inherited.
+    const std::string* id =
+        ringo::current_context().value<request_id>();
+    fmt::print("request {}\n", id != nullptr ? *id : "?");
+    co_return;
+}
+
+ringo::task<> serve() {
+    const auto ctx =
+        ringo::with_value<request_id>(ringo::current_context(), "4711");
+    co_await ringo::with_context(ctx, handle());
+}
+//! [value]
+
+//! [cause]
+ringo::task<> why() {
+    auto [ctx, cancel] =
+        ringo::with_cancel_cause(ringo::current_context());
+    cancel(std::runtime_error("the client hung up"));
+    try {
+        std::rethrow_exception(ctx.cause());
+    } catch (const std::exception& e) {
+        fmt::print("cause: {}\n", e.what());
+    }
+    co_return;
+}
+//! [cause]
+
+//! [cleanup]
+ringo::task<> say_goodbye() {
+    co_await ringo::sleep(
+        1ms);  // would throw at once under a cancelled context
+    fmt::print("goodbye\n");
+}
+
+ringo::task<> polite() {
+    bool cancelled = false;
+    try {
+        co_await ringo::sleep(1h);
+    } catch (const ringo::canceled&) {
+        cancelled = true;  // C++ has no co_await in a handler
+    }
+    if (cancelled) {
+        const auto shielded =
+            ringo::without_cancel(ringo::current_context());
+        co_await ringo::with_context(shielded, say_goodbye());
+    }
+}
+//! [cleanup]
+
+int main() {
+    return ringo::run([]() -> ringo::task<> {
+        co_await cancel_by_hand();
+        co_await budget();
+        co_await ringo::within(5ms, until_cancelled());
+        co_await serve();
+        co_await why();
+        co_await ringo::within(1ms, polite());
+    });
+}
+
+// Output:
+// worker: context canceled
+// slow: too late
+// stopped after some beats: true
+// request 4711
+// cause: the client hung up
+// goodbye
