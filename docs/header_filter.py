@@ -42,6 +42,7 @@ def begins_hidden(lines, i):
     line = lines[i]
     return (re.match(r"namespace (\w+::)*detail \{", line)
             or line.strip() == "/// @private"
+            or line.strip().startswith("RINGO_DELETED(")
             or re.match(r"template <", line)
             and any(re.match(r"(struct|class) (std|fmt)::", x) for x in lines[i + 1:i + 3]))
 
@@ -65,6 +66,7 @@ def public(text):
             out.append(re.sub(r"^(\s+)friend ", r"\1", line))
             continue
         out.append("")
+    out = [re.sub(r"/// @overload$", "/// As above.", line) for line in out]
     return re.sub(r"\[\[[^\]]*\]\] ?", lambda m: "\n" * m[0].count("\n"), "\n".join(out))
 
 

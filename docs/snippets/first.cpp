@@ -15,9 +15,8 @@ ringo::task<> count(ringo::channel<int> out) {
 
 int main() {
     return ringo::run([]() -> ringo::task<> {
-        ringo::channel<int>
-            numbers;  // unbuffered: sender and receiver meet
-        ringo::go(count, numbers);  // runs beside us
+        ringo::channel<int> numbers;  // unbuffered: they meet
+        ringo::go(count, numbers);    // runs beside us
         while (auto n = co_await numbers.recv()) {
             fmt::print("{}\n", *n);
         }

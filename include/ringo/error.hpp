@@ -25,20 +25,26 @@ enum class errc {
 RINGO_API const std::error_category& ringo_category() noexcept;
 /// The category of name resolution errors (EAI_…).
 RINGO_API const std::error_category& resolve_category() noexcept;
+/// The std::error_code of `e`; found by the standard library.
 RINGO_API std::error_code make_error_code(errc e) noexcept;
 
 /// Thrown by waiting operations without an error channel when the current context is cancelled.
-/// code() is the context's err().
+/// code() is the context's err(). A task that lets it pass ends quietly.
+/// **Thread safety**: that of any exception: it is copied, and never changed.
 class RINGO_API canceled : public std::system_error {
 public:
+    /// With the context's err().
     explicit canceled(std::error_code why);
     canceled(const canceled&) = default;
     ~canceled() override;
 };
 
 /// Send on a closed channel, close of a closed or nil channel.
+///
+/// **Thread safety**: that of any exception: it is copied, and never changed.
 class RINGO_API channel_closed : public std::logic_error {
 public:
+    /// With the text for what().
     explicit channel_closed(const char* what);
     channel_closed(const channel_closed&) = default;
     ~channel_closed() override;

@@ -101,6 +101,7 @@ public:
     /// True when the task has ended, so that an await will not wait.
     bool done() const noexcept { return r_ != nullptr && detail::join_word::has_ended(r_); }
 
+    /// Joins the task; see above. **Cancellation** and **cancel safety** are those of the class.
     detail::join_awaiter<T> operator co_await() noexcept { return detail::join_awaiter<T>(*this); }
 
 private:
@@ -225,7 +226,8 @@ template <detail::spawnable F, class... Args>
 auto go(F f, Args... args) {
     return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
 }
-/// Starts a task that has been made already.
+/// Starts a task that has been made already. Beware of lambdas: the captures of one that made the
+/// task stay in the lambda.
 template <class T>
 join_handle<T> go(task<T> t, std::source_location at = std::source_location::current()) {
     detail::routine* const r = detail::make_routine_of(at, nullptr, std::move(t));
@@ -248,7 +250,10 @@ private:
 };
 }  // namespace detail
 
-/// Goes to the back of the run queue, so that others run first. Never throws, also when cancelled.
+/// Goes to the back of the run queue, so that others run first.
+///
+/// **Resumes** on a worker. **Cancellation**: none, it never throws. **Cancel safety**: not an arm
+/// of select.
 inline detail::yield_awaiter yield() noexcept { return detail::yield_awaiter(); }
 
 }  // namespace ringo

@@ -22,7 +22,7 @@ namespace ringo {
 enum class backend : std::uint8_t {
     automatic,  ///< io_uring where the system allows it, else epoll, with one line on stderr
     uring,      ///< io_uring, or fail
-    epoll,
+    epoll,      ///< epoll, and threads for files
 };
 
 /// How a runtime is set up; everything has a sane default.
@@ -50,18 +50,18 @@ struct options {
 
 /// Counters of a runtime, summed over its workers; each is read without a pause of the others.
 struct metrics {
-    unsigned workers = 0;
-    unsigned threads = 0;               ///< workers and spares, without the blocking pool
-    std::string backend;                ///< "uring" or "epoll"
-    std::uint64_t tasks = 0;            ///< alive now
-    std::uint64_t resumes = 0;          ///< times a task was given a worker
-    std::uint64_t steals = 0;           ///< successful ones
-    std::uint64_t parks = 0;            ///< times a worker went to sleep
-    std::uint64_t handoffs = 0;         ///< blocked workers whose work moved
-    std::uint64_t queue_overflows = 0;  ///< run queues spilled to the global one
-    std::uint64_t io_submitted = 0;     ///< operations handed to the kernel
-    std::uint64_t io_completed = 0;     ///< operations answered
-    std::uint64_t io_in_flight = 0;
+    unsigned workers = 0;                ///< threads that run tasks at a time
+    unsigned threads = 0;                ///< workers and spares, without the blocking pool
+    std::string backend;                 ///< "uring" or "epoll"
+    std::uint64_t tasks = 0;             ///< alive now
+    std::uint64_t resumes = 0;           ///< times a task was given a worker
+    std::uint64_t steals = 0;            ///< successful ones
+    std::uint64_t parks = 0;             ///< times a worker went to sleep
+    std::uint64_t handoffs = 0;          ///< blocked workers whose work moved
+    std::uint64_t queue_overflows = 0;   ///< run queues spilled to the global one
+    std::uint64_t io_submitted = 0;      ///< operations handed to the kernel
+    std::uint64_t io_completed = 0;      ///< operations answered
+    std::uint64_t io_in_flight = 0;      ///< operations the kernel has now
     std::uint64_t io_enters = 0;         ///< system calls of the driver
     std::uint64_t sq_full = 0;           ///< submissions that had to make room first
     std::uint64_t cq_overflows = 0;      ///< times completions did not fit their queue
@@ -122,6 +122,7 @@ public:
     /// The context tasks started from outside run under.
     context root() const noexcept;
 
+    /// What it has done so far.
     metrics stats() const;
 
 private:
@@ -185,16 +186,19 @@ auto run(const options& o, F main) {
         return rt.block_on(std::move(main));
     }
 }
+/// @overload
 template <class F>
 auto run(F main) {
     return run(options{}, std::move(main));
 }
+/// @overload
 template <class T>
 auto run(const options& o, task<T> main) {
     auto body = [](task<T> t) -> task<T> { co_return co_await std::move(t); };
     auto once = [&] { return body(std::move(main)); };
     return run(o, std::move(once));
 }
+/// @overload
 template <class T>
 auto run(task<T> main) {
     return run(options{}, std::move(main));

@@ -20,8 +20,9 @@ class group;
 /// How much longer than the body a group's tasks may go on when the surrounding context is
 /// cancelled.
 struct grace {
+    /// For `d` longer.
     explicit grace(duration d) noexcept : time(d) {}
-    duration time;
+    duration time;  ///< how much longer
 };
 
 namespace detail {

@@ -54,8 +54,11 @@ public:
     /// False once moved from, awaited or spawned.
     explicit operator bool() const noexcept { return frame_ != nullptr; }
 
+    /// `co_await f()`, `co_await std::move(t)`: runs it; see above. **Cancel safety**: as an arm of
+    /// a select that loses, it is cancelled and awaited, or has never started.
     detail::task_awaiter<T> operator co_await() && noexcept;
 
+    /// @private
     template <class U = T>
     detail::task_awaiter<T> operator co_await() & noexcept {
         static_assert(detail::always_false<U>,
@@ -79,8 +82,9 @@ private:
 
 /// Leaves the calling task early with the error of `r`, or yields its value.
 ///
-/// `auto c = co_await or_return(co_await net::dial(a));` in a task that returns a result. The task's locals
-/// are destroyed before whoever awaits it goes on.
+/// `auto c = co_await or_return(co_await net::dial(a));` in a task that returns a result.
+/// The task's locals are destroyed before whoever awaits it goes on. It never waits:
+/// **cancellation** does not touch it, and as an arm (**cancel safety**) it has no sense.
 template <class R>
 detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r);
 

@@ -47,6 +47,7 @@ T&& checked(std::optional<T>& v) {
 /// apart.
 /// @throws the first failure, when all have ended: it cancels the others' context
 /// **Cancellation**: reaches the tasks; throws ringo::canceled when they have ended.
+/// **Cancel safety**: as an arm of a select that loses, the tasks are cancelled and awaited.
 template <class... T>
 task<std::tuple<detail::when_all_value<T>...>> when_all(task<T>... tasks) {
     std::tuple<std::optional<detail::when_all_value<T>>...> out;
@@ -63,7 +64,7 @@ task<std::tuple<detail::when_all_value<T>...>> when_all(task<T>... tasks) {
         out);
 }
 
-/// The same for any number of tasks of one type.
+/// As above, for any number of tasks of one type.
 template <class T>
 task<std::vector<detail::when_all_value<T>>> when_all(std::vector<task<T>> tasks) {
     std::vector<std::optional<detail::when_all_value<T>>> out(tasks.size());

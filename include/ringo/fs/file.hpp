@@ -65,7 +65,8 @@ public:
     /// Reads up to the size of `buffer` from position `at`; less only at the end of the file.
     ///
     /// **Resumes** on a worker. **Result**: bytes read, 0 at the end of the file. **Cancellation**:
-    /// ends with the context's err() once the kernel has let go of the buffer.
+    /// ends with the context's err() once the kernel has let go of the buffer. **Cancel safety**:
+    /// when it loses a select, nothing has been read.
     [[nodiscard("read_at does nothing until it is awaited")]] detail::file_awaiter
     read_at(std::span<std::byte> buffer, std::uint64_t at) const noexcept {
         return detail::file_awaiter(fd_.get(), detail::io_code::read, buffer.data(), buffer.size(),
@@ -84,6 +85,10 @@ public:
         return write_at(std::as_bytes(std::span(text)), at);
     }
     /// Waits until what has been written is on the device (fdatasync).
+    ///
+    /// **Resumes** on a worker. **Result**: 0, or an error. **Cancellation**: ends with the
+    /// context's err(); how far the device has come is not known then. **Cancel safety**: as an arm
+    /// of a select that loses, it has not begun.
     [[nodiscard("sync does nothing until it is awaited")]] detail::file_awaiter
     sync() const noexcept {
         return detail::file_awaiter(fd_.get(), detail::io_code::fsync, nullptr, 0, 0);
@@ -92,9 +97,11 @@ public:
     result<std::uint64_t> size() const noexcept;
     /// Cuts or extends the file. May block for a moment.
     result<> truncate(std::uint64_t size) const noexcept;
-    /// Idempotent.
+    /// Ends waiting operations with errc::closed, and closes the file. Idempotent.
     void close() const noexcept { fd_.close(); }
+    /// True until it is closed.
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    /// For calls ringo has no name for. Not to be closed; -1 when it is.
     int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
 
     /// @private
@@ -105,6 +112,9 @@ private:
 };
 
 /// Opens a file; `flags` are those of open(2), O_CLOEXEC is added.
+///
+/// **Resumes** on a worker. **Result**: the file, or the error of open(2). **Cancellation**: ends
+/// with the context's err(). **Cancel safety**: a file that has been opened for nobody is closed.
 RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);
 
 }  // namespace ringo::fs

@@ -120,8 +120,14 @@ public:
     read(std::span<char> buffer) const noexcept {
         return detail::read_awaiter(fd_.get(), std::as_writable_bytes(buffer));
     }
-    /// Fills all of `buffer`. @return its size; errc::unexpected_end when the stream ends before (0
-    /// bytes read: 0)
+    /// Fills all of `buffer`.
+    ///
+    /// **Result**: its size; 0 when the stream has ended before the first byte,
+    /// errc::unexpected_end when it ends later; io_result::transferred() tells how many bytes are
+    /// in the buffer.
+    /// **Cancellation**: as read, after each part. **Cancel safety**: a task, so when it loses a
+    /// select it is cancelled, and what it has read until then is in the buffer and no longer in
+    /// the stream; for an arm take read.
     task<io_result> read_exactly(std::span<std::byte> buffer) const;
 
     /// Writes all of `bytes`.
@@ -139,7 +145,7 @@ public:
     write(std::string_view text) const noexcept {
         return detail::write_awaiter(fd_.get(), std::as_bytes(std::span(text)));
     }
-    /// Writes all of several buffers, in order, as write does.
+    /// Writes all of several buffers, in order. As write.
     [[nodiscard("writev does nothing until it is awaited")]] detail::write_awaiter
     writev(std::span<const std::span<const std::byte>> parts) const {
         return detail::write_awaiter(fd_.get(), parts);
@@ -148,7 +154,7 @@ public:
     /// Deadline of all reads, those that wait already included: they end with
     /// errc::deadline_exceeded. time_point::max(): none. A later one revives the stream.
     result<> set_read_deadline(time_point at) const;
-    /// The same for writes.
+    /// The same for writes; see set_read_deadline.
     result<> set_write_deadline(time_point at) const;
     /// Both.
     result<> set_deadline(time_point at) const;
@@ -160,10 +166,14 @@ public:
 
     /// Switches Nagle's algorithm off (the default) or on.
     result<> set_no_delay(bool on) const;
+    /// Switches the kernel's keep-alive probes on or off (the default).
     result<> set_keep_alive(bool on) const;
 
+    /// This end; no address when closed.
     address local_address() const;
+    /// The other end; no address when closed or disconnected.
     address remote_address() const;
+    /// True until it is closed.
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
     /// For options ringo has no name for. Not to be closed.
     int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
@@ -211,11 +221,13 @@ private:
 
 /// How to listen.
 struct listen_options {
-    int backlog = 1024;
+    int backlog = 1024;       ///< connections that may wait to be accepted
     bool reuse_port = false;  ///< several listeners share the port (SO_REUSEPORT)
 };
 
 /// A socket that accepts connections. Closed when it goes.
+///
+/// **Thread safety**: any number of tasks may accept at once; close may be called from anywhere.
 class RINGO_API tcp_listener {
 public:
     tcp_listener() noexcept = default;
@@ -232,7 +244,9 @@ public:
     const net::address& address() const noexcept { return address_; }
     /// Ends a waiting accept with errc::closed. Idempotent.
     void close() const noexcept { fd_.close(); }
+    /// True until it is closed.
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+    /// For options ringo has no name for. Not to be closed; -1 when it is.
     int native_handle() const noexcept { return fd_ ? fd_.get()->fd() : -1; }
 
     /// @private
@@ -244,19 +258,28 @@ private:
 };
 
 /// Listens on "127.0.0.1:7000", "[::1]:0", "localhost:80", ":7000" (every address, v4 and v6).
+///
+/// Waits only for the resolution of a name. **Result**: the listener, or why there is none.
+/// **Cancellation**: as resolve. **Cancel safety**: when it loses a select, nothing listens.
 RINGO_API task<result<tcp_listener>> listen(std::string at, listen_options o = {});
 /// @overload
 RINGO_API task<result<tcp_listener>> listen(address at, listen_options o = {});
 
 /// Connects to "host:port"; resolves the host and tries its addresses in turn.
 ///
+/// **Result**: the connection, with TCP_NODELAY, or the error of the first address.
 /// **Cancellation**: ends with the context's err(). `within(2s, net::dial(a))` limits the whole.
+/// **Cancel safety**: when it loses a select, what it had opened is closed.
 RINGO_API task<result<tcp_stream>> dial(std::string to);
 /// @overload
 RINGO_API task<result<tcp_stream>> dial(address to);
 
 /// The addresses of "host:port", in the system's order of preference (getaddrinfo, on the blocking
-/// pool). @return errors of resolve_category()
+/// pool).
+///
+/// **Result**: at least one address, or an error of resolve_category(). **Cancellation**: while the
+/// look-up has not begun it throws ringo::canceled; then it waits for its end. **Cancel safety**:
+/// losing a select leaves nothing behind.
 RINGO_API task<result<std::vector<address>>> resolve(std::string host_port);
 
 }  // namespace ringo::net
