@@ -17,6 +17,7 @@ import sys
 import check_code
 import check_links
 import gallery
+import messages
 
 
 def main():
@@ -29,10 +30,18 @@ def main():
         shutil.rmtree(out / part, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
 
-    gallery.write(args.source, out / "pages")
+    names = gallery.write(args.source, out / "pages")
+    messages.write(args.source, out / "pages")
+    tabs = [f'<tab type="user" url="@ref sample_{n}" title="{gallery.title(n)}"/>' for n in names]
+    layout = (args.source / "docs" / "layout.xml").read_text()
+    (out / "layout.xml").write_text(
+        layout.replace("<!-- build.py puts the samples here -->", "\n      ".join(tabs)))
+
     configuration = args.doxyfile.read_text() + f"""
 OUTPUT_DIRECTORY = "{out}"
+LAYOUT_FILE = "{out / 'layout.xml'}"
 INPUT += "{out / 'pages'}"
+EXAMPLE_PATH += "{out / 'pages'}"
 """
     done = subprocess.run(["doxygen", "-"], input=configuration, text=True, cwd=args.source)
     if done.returncode != 0:

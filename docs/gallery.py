@@ -20,8 +20,23 @@ def comment(path):
     return paragraphs[0], paragraphs[1:]
 
 
+def about(path):
+    """As comment(), of the README of a sample that is a folder with one."""
+    readme = path.parent / "README.md"
+    if path.stem != "main" or not readme.is_file():
+        return comment(path)
+    return re.sub(r"\s+", " ", readme.read_text().split("\n\n")[1]), []
+
+
+def program(path):
+    """The source without the comment at its top, which the page has said already."""
+    lines = path.read_text().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if not line.startswith("//") and line.strip())
+    return "".join(lines[first:])
+
+
 def escape(text):
-    return re.sub(r"([<>@\\#*_`])", r"\\\1", text)
+    return re.sub(r"([<>@\\#*_])", r"\\\1", text)
 
 
 def title(name):
@@ -47,24 +62,27 @@ def bold(paragraph):
 
 
 def write(source, out):
-    """One page for each sample, and samples.md with the table of them."""
+    """A page for each sample, and samples.md with the table of them. @return their names"""
     out.mkdir(parents=True, exist_ok=True)
     table = ["| sample | what it is |", "|---|---|"]
-    for name, path in samples(source).items():
-        first, rest = comment(path)
+    found = samples(source)
+    for name, path in found.items():
+        first, rest = about(path)
         table.append(f"| \\subpage sample_{name} | {escape(first)} |")
-        shown = path.relative_to(source)
         page = [f"# {title(name)} {{#sample_{name}}}", "", escape(first), ""]
         for paragraph in rest:
             page += [bold(paragraph), ""]
-        others = sorted(p.name for p in path.parent.glob("*.?pp")) if path.parent.name == name else []
-        if others:
-            page += [f"Its files are in `samples/{name}`: " + ", ".join(f"`{o}`" for o in others)
-                     + ". This is the one with `main`.", ""]
-        page += [f"\\include {shown}", ""]
+        parts = sorted(p.name for p in path.parent.glob("*.?pp")) if path.parent.name == name else []
+        if len(parts) > 1:
+            page += [f"It is in `samples/{name}`: {', '.join(f'`{p}`' for p in parts)}. This is its "
+                     f"`{path.name}`:", ""]
+        (out / f"shown_{name}.cpp").write_text(program(path))
+        page += [f"\\include shown_{name}.cpp", ""]
         twin = source / "samples" / "go" / f"{name}.go"
         if twin.is_file():
-            page += ["## In Go", "", f"\\include {twin.relative_to(source)}", ""]
+            (out / f"shown_{name}.go").write_text(program(twin))
+            page += ["## In Go", "", f"\\include shown_{name}.go", ""]
         (out / f"sample_{name}.md").write_text("\n".join(page))
     text = (source / "docs" / "samples.md.in").read_text()
     (out / "samples.md").write_text(text.replace("@table@", "\n".join(table)))
+    return list(found)

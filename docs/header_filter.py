@@ -37,6 +37,10 @@ def module(header):
     return MODULES[inner[0]]
 
 
+# A function of a class, defined behind it: the class has shown it already.
+DEFINED_LATER = re.compile(r"(?!\s|#|/).*\w(<[^()]*>)?::(operator )?[\w~*]+\(.*")
+
+
 def begins_hidden(lines, i):
     """Whether at line i something begins that no user names; it ends with its braces."""
     line = lines[i]
@@ -44,7 +48,19 @@ def begins_hidden(lines, i):
             or line.strip() == "/// @private"
             or line.strip().startswith("RINGO_DELETED(")
             or re.match(r"template <", line)
-            and any(re.match(r"(struct|class) (std|fmt)::", x) for x in lines[i + 1:i + 3]))
+            and any(re.match(r"(struct|class) (std|fmt)::", x) or DEFINED_LATER.match(x)
+                    for x in lines[i + 1:i + 3]))
+
+
+def set_off(lines):
+    """Breaks paragraphs before the words that readers look for."""
+    for i, line in enumerate(lines):
+        if "///" in line and "**" in line:
+            first = i == 0 or lines[i - 1].strip() == "///"
+            text = re.sub(r"(\*\*(?:Resumes|Result|Cancellation|Cancel safety|Thread safety)\*\*)",
+                          r"<br/>\1", line)
+            lines[i] = re.sub(r"^(\s*/// )<br/>", r"\1", text) if first else text
+    return lines
 
 
 def public(text):
@@ -66,8 +82,14 @@ def public(text):
             out.append(re.sub(r"^(\s+)friend ", r"\1", line))
             continue
         out.append("")
+    out = set_off(out)
     out = [re.sub(r"/// @overload$", "/// As above.", line) for line in out]
-    return re.sub(r"\[\[[^\]]*\]\] ?", lambda m: "\n" * m[0].count("\n"), "\n".join(out))
+    text = "\n".join(out)
+    # What is only good for being awaited is called that, whatever type it has.
+    text = re.sub(r'\[\[nodiscard\("[^"]*until it is awaited[^"]*"\)\]\](\s+(?:static |inline )*)auto\b',
+                  r"\1awaitable", text)
+    text = re.sub(r"\b(?:net::|fs::|os::)?detail::\w+_(?:awaiter|operation)(?:<[^;{(]*?>+)?(?=\s+[\w&(])", "awaitable", text)
+    return re.sub(r"\[\[[^\]]*\]\] ?", lambda m: "\n" * m[0].count("\n"), text)
 
 
 def main():

@@ -31,16 +31,14 @@ ringo::task<> serve(ringo::net::tcp_listener listener) {
     auto accept_all = [&](ringo::group& g) -> ringo::task<> {
         for (;;) {
             auto c = co_await listener.accept();
-            if (!c) {  // the first SIGINT or SIGTERM cancels the
-                       // current context
+            if (!c) {  // the signal has cancelled the context
                 break;
             }
             g.go(answer, std::move(*c));
         }
         listener.close();  // new clients are refused from here on
     };
-    // What has been accepted may go on for 5 s; then it is cancelled,
-    // too.
+    // What has been accepted may go on for 5 s.
     co_await ringo::scope(ringo::grace(5s), accept_all);
 }
 //! [server]
@@ -55,8 +53,7 @@ ringo::task<> client(ringo::context, ringo::net::address where) {
         (co_await c.read_exactly(buffer)).value();
         fmt::print("answered\n");
         if (i == 0) {
-            std::raise(SIGTERM);  // somebody stops the service between
-                                  // two requests
+            std::raise(SIGTERM);  // somebody stops the service
         }
     }
 }

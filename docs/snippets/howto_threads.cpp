@@ -52,8 +52,9 @@ void pump() {
 //! [blocking]
 ringo::task<> call_a_blocking_library() {
     std::string row;
-    auto query = [&row] {  // on a pool thread; we wait meanwhile, so
-                           // references are fine
+    // Runs on another thread; we wait meanwhile, so references are
+    // fine.
+    auto query = [&row] {
         row = "42 rows";
         return row.size();
     };

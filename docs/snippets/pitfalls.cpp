@@ -76,8 +76,8 @@ ringo::task<bool> ready() {
 }
 
 ringo::task<> conditions() {
-    const bool go_on = co_await ready();  // bound first, and a local at
-                                          // the top of the body
+    // Bound first, and a local at the top of the body.
+    const bool go_on = co_await ready();
     if (go_on) {
         fmt::print("ready\n");
     }

@@ -15,8 +15,7 @@ ringo::task<> worker(ringo::context ctx, ringo::receiver<int> jobs) {
     try {
         while (co_await jobs.recv()) {
         }
-    } catch (const ringo::canceled&) {  // recv obeyed ctx: nothing else
-                                        // was needed
+    } catch (const ringo::canceled&) {  // recv obeys ctx by itself
         fmt::print("worker: {}\n", ctx.err().message());
     }
 }
@@ -26,8 +25,7 @@ ringo::task<> cancel_by_hand() {
     auto [ctx, cancel] = ringo::with_cancel(ringo::current_context());
     auto w = ringo::go(worker, ctx, jobs);
     co_await ringo::sleep(1ms);
-    cancel();  // ctx and everything below it is cancelled when this
-               // returns
+    cancel();  // when this returns, ctx and all below it is cancelled
     co_await w;
 }
 //! [cancel]
