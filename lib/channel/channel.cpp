@@ -4,8 +4,6 @@
 
 #include "../sched/sched.hpp"
 
-#include <unistd.h>
-
 namespace ringo::detail {
 
 const wait_ops channel_base::recv_ops{"chan receive"};
@@ -47,7 +45,9 @@ void channel_base::check_blocking_allowed() {
 
 void channel_base::block_forever() noexcept {
     for (;;) {
-        ::pause();
+        thread_waiter self;
+        self.begin(wait_phase::waiting);
+        self.block();
     }
 }
 

@@ -38,8 +38,8 @@ public:
     void operator+=(std::uint64_t k) noexcept {
         n_.store(n_.load(std::memory_order_relaxed) + k, std::memory_order_relaxed);
     }
-    std::uint64_t load(std::memory_order = std::memory_order_relaxed) const noexcept {
-        return n_.load(std::memory_order_relaxed);
+    std::uint64_t load(std::memory_order order = std::memory_order_relaxed) const noexcept {
+        return n_.load(order);
     }
 
 private:
@@ -79,7 +79,8 @@ public:
     virtual bool has_work() const noexcept = 0;
     /// True when answers are there to be read, without a system call to find out.
     virtual bool has_completions() const noexcept = 0;
-    /// Operations taken and not answered. Any thread.
+    /// Operations taken and not answered. Any thread. One counts until its wait has been claimed,
+    /// so that at each moment it shows either here or in its routine.
     virtual std::uint32_t in_flight() const noexcept = 0;
     /// Asks for all operations in flight to be ended.
     virtual void cancel_all() noexcept = 0;

@@ -150,7 +150,7 @@ public:
         return ready_head_ != nullptr || files_done_.load(std::memory_order_acquire) != nullptr;
     }
     std::uint32_t in_flight() const noexcept override {
-        return in_flight_.load(std::memory_order_relaxed);
+        return in_flight_.load(std::memory_order_acquire);
     }
     void cancel_all() noexcept override {
         for (auto& [fd, entry] : fds_) {
@@ -324,14 +324,14 @@ private:
         ready_head_ = ready_tail_ = nullptr;
         while (op != nullptr) {
             io_op* const next = op->next;
-            in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1,
-                             std::memory_order_relaxed);
             ++stats_.completed;
             int res = op->res;
             if (const int fault = injected(fault_point::answer, res)) {
                 res = fault;
             }
             io_complete(*this, *op, res, sink);
+            in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1,
+                             std::memory_order_release);
             op = next;
         }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "file_threads.hpp"
 
+#include "../sched/threads.hpp"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -56,6 +58,7 @@ int perform(const io_op& op) noexcept {
 
 void thread_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-files");
+    const own_thread ours;
     file_pool& p = pool();
     std::unique_lock lock(p.mutex);
     for (;;) {

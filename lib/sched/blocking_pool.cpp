@@ -2,6 +2,7 @@
 #include "blocking_pool.hpp"
 
 #include "sched.hpp"
+#include "threads.hpp"
 
 #include <pthread.h>
 
@@ -58,6 +59,7 @@ void blocking_pool::withdraw(blocking_job& job) noexcept {
 
 void blocking_pool::thread_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-blocking");
+    const own_thread ours;
     std::unique_lock lock(mutex_);
     for (;;) {
         while (head_ == nullptr && !stopping_) {

@@ -55,7 +55,8 @@ std::string reason(const routine& r) {
     case wait_phase::waiting_io:
     case wait_phase::io_canceled:
         return io_name(reinterpret_cast<const io_op*>(r.aux & ~std::uintptr_t{3})->code);
-    case wait_phase::waiting: break;
+    case wait_phase::waiting:
+    case wait_phase::held: break;
     }
     const wait_ops* ops = nullptr;
     if ((r.aux & 3) == 2) {

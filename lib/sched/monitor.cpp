@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the monitor thread: the hand-off of blocked workers' processors, and signals of run().
+// Owns the monitor thread: the hand-off of blocked workers' processors, signals of run(), and when
+// to look for a deadlock.
 #include "../context/cancel_state.hpp"
+#include "deadlock.hpp"
 #include "dump.hpp"
 #include "root_context.hpp"
 #include "sched.hpp"
+#include "threads.hpp"
 
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +22,10 @@ namespace {
 constexpr int idle_turns_before_sleep = 20;
 constexpr std::uint64_t spawns_of_a_burst = 5'000;  // within one turn, that is, 5 ms
 constexpr std::int64_t burst_ns = 250'000'000;
+constexpr int idle_turns_before_look = 2;
+constexpr std::int64_t first_pause_ns = 10'000'000;  // between looks while somebody is awake
+constexpr std::int64_t longest_pause_ns = 1'000'000'000;
+constexpr std::int64_t never = INT64_MAX;
 
 // Bits of runtime_core::signals.
 constexpr unsigned stop_requested = 1;
@@ -33,19 +40,28 @@ void runtime_core::wake_monitor() noexcept {
 
 void runtime_core::monitor_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-monitor");
+    const own_thread ours;
     const auto tick =
         static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));
     int idle_turns = 0;
+    std::uint64_t looked_at = 0;  // what activity() was at the last look for a deadlock
+    std::int64_t next_look = never;
+    std::int64_t pause = first_pause_ns;
     while (!stopping()) {
         // Asleep while nobody works: announced first, looked at afterwards, as a worker that wakes
-        // clears `parked` first and looks at `monitor_asleep` afterwards.
+        // clears `parked` first and looks at `monitor_asleep` afterwards. What has happened
+        // unnoticed since the last look for a deadlock wants another one first.
         int timeout = tick;
         if (idle_turns >= idle_turns_before_sleep) {
             monitor_asleep.store(true, std::memory_order_seq_cst);
             const bool quiet = std::all_of(procs.begin(), procs.end(), [](const processor* p) {
                 return p->parked.load(std::memory_order_seq_cst);
             });
-            timeout = quiet ? -1 : tick;
+            if (quiet && activity() == looked_at) {
+                timeout = next_look == never ? -1
+                                             : static_cast<int>(std::max<std::int64_t>(
+                                                   tick, (next_look - now_ns()) / 1'000'000));
+            }
         }
         pollfd fd{monitor_fd, POLLIN, 0};
         (void)::poll(&fd, 1, timeout);
@@ -53,12 +69,8 @@ void runtime_core::monitor_main() noexcept {
         std::uint64_t drained = 0;
         (void)!::read(monitor_fd, &drained, sizeof(drained));
 
-        const unsigned due = signals.exchange(0, std::memory_order_acq_rel);
-        if ((due & stop_requested) != 0) {
-            root->cancel(errc::canceled, nullptr);
-        }
-        if ((due & dump_requested) != 0) {
-            dump_tasks(*this);
+        if (signals.load(std::memory_order_relaxed) != 0) {
+            obey_signals();
         }
 
         const std::int64_t now = now_ns();
@@ -72,6 +84,44 @@ void runtime_core::monitor_main() noexcept {
             check_processor(*p, now);
         }
         idle_turns = active ? 0 : idle_turns + 1;
+        if (idle_turns < idle_turns_before_look) {
+            continue;
+        }
+        if (const std::uint64_t stamp = activity(); stamp != looked_at) {
+            looked_at = stamp;
+            next_look = now;
+            pause = first_pause_ns;
+        }
+        if (now >= next_look) {
+            switch (look_for_deadlock(0)) {
+            case outlook::dead: report_deadlock();
+            case outlook::alive: next_look = never; break;
+            case outlook::unsure:
+                next_look = now + pause;
+                pause = std::min(2 * pause, longest_pause_ns);
+                break;
+            }
+        }
+    }
+}
+
+/// Changes whenever something has happened after which there could be a deadlock.
+std::uint64_t runtime_core::activity() const noexcept {
+    std::uint64_t n = outside_changes();
+    for (const processor* p : procs) {
+        n += p->parks.load();
+    }
+    return n;
+}
+
+void runtime_core::obey_signals() noexcept {
+    const std::lock_guard guard(watch_mutex);
+    const unsigned due = signals.exchange(0, std::memory_order_acq_rel);
+    if ((due & stop_requested) != 0) {
+        root->cancel(errc::canceled, nullptr);
+    }
+    if ((due & dump_requested) != 0) {
+        dump_tasks(*this);
     }
 }
 

@@ -7,10 +7,10 @@
 #include "cpu_limit.hpp"
 #include "root_context.hpp"
 #include "sched.hpp"
+#include "threads.hpp"
 
 #include <fmt/core.h>
 
-#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
@@ -51,29 +51,14 @@ void spin_pause(unsigned& round) noexcept {
     }
 }
 
-// --- threads that wait
-// ----------------------------------------------------------------------------
-
-void thread_waiter::block() noexcept {
-    while (signalled_.load(std::memory_order_acquire) == 0) {
-        ::syscall(SYS_futex, &signalled_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
-    }
-}
-
-void thread_waiter::signal() noexcept {
-    auto* const word = &signalled_;
-    signalled_.store(1, std::memory_order_release);
-    // The waiter may be gone by now; waking an address nobody waits at does nothing.
-    ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-}
-
 // --- the table of runtimes
 // ------------------------------------------------------------------------
 
+std::mutex runtimes_mutex;
+std::mutex watch_mutex;
+
 namespace {
-constexpr std::size_t max_runtimes = 255;
 std::atomic<runtime_core*> table[max_runtimes + 1];
-std::mutex table_mutex;
 
 // Processors' heaps are recycled, never freed: see timer_heap.
 std::vector<timer_heap*>& spare_heaps() {
@@ -429,7 +414,7 @@ void join_word::block_thread(routine* target) noexcept {
     }
     self.begin(wait_phase::waiting);
     target->join.store(reinterpret_cast<std::uintptr_t>(&node), std::memory_order_release);
-    self.block();
+    self.block(true);
     // Whoever signalled may still hold the word.
     target->join.store(join_lock(target), std::memory_order_release);
 }
@@ -529,7 +514,7 @@ runtime_core::runtime_core(const options& o) : opts(o) {
     }
 
     {
-        const std::lock_guard guard(table_mutex);
+        const std::lock_guard guard(runtimes_mutex);
         for (std::size_t i = 1; i <= max_runtimes && index == 0; ++i) {
             if (table[i].load(std::memory_order_relaxed) == nullptr) {
                 index = static_cast<std::uint8_t>(i);
@@ -595,6 +580,7 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         for (processor* p : procs) {
             start_machine(p);
         }
+        life.store(runtime_life::up, std::memory_order_release);
         monitor = std::thread([this] { monitor_main(); });
     } catch (...) {
         stop();
@@ -792,9 +778,10 @@ void runtime_core::release_all() noexcept {
         root = nullptr;
     }
     {
-        const std::lock_guard guard(table_mutex);
+        const std::lock_guard guard(runtimes_mutex);
         table[index].store(nullptr, std::memory_order_release);
     }
+    outside_changed();
     for (processor* p : procs) {
         p->timers->clear();
         io_cancel_request* q = p->cancels.exchange(nullptr);
@@ -804,7 +791,7 @@ void runtime_core::release_all() noexcept {
             }
             delete std::exchange(q, q->next);
         }
-        const std::lock_guard guard(table_mutex);
+        const std::lock_guard guard(runtimes_mutex);
         spare_heaps().push_back(p->timers);
         delete p;
     }
@@ -836,7 +823,7 @@ void timer_arm(timer_node& n) {
         }
         return;
     }
-    const std::lock_guard guard(table_mutex);  // keeps the runtime alive
+    const std::lock_guard guard(runtimes_mutex);  // keeps the runtime alive
     runtime_core* rt = this_thread().outside != nullptr ? this_thread().outside : any_runtime();
     if (rt == nullptr) {
         throw std::logic_error(
@@ -884,6 +871,8 @@ void runtime::shutdown(duration grace) {
     }
     core_->stop();
     core_->teardown();
+    core_->life.store(detail::runtime_life::over, std::memory_order_release);
+    detail::outside_changed();
 }
 
 metrics runtime::stats() const {

@@ -139,6 +139,8 @@ void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg)
 /// The context main runs under; its routines are not registered one by one.
 struct root_context;
 
+enum class runtime_life : std::uint8_t { starting, up, over };
+
 class runtime_core {
 public:
     explicit runtime_core(const options& o);
@@ -174,6 +176,8 @@ public:
 
     // --- hand-off
     void monitor_main() noexcept;
+    void obey_signals() noexcept;
+    std::uint64_t activity() const noexcept;
     void check_processor(processor& p, std::int64_t now) noexcept;
     bool hand_off(processor& p) noexcept;
     bool wait_as_spare(machine& m) noexcept;
@@ -189,6 +193,7 @@ public:
 
     options opts;
     std::uint8_t index = 0;
+    std::atomic<runtime_life> life{runtime_life::starting};
     std::vector<processor*> procs;
     std::mutex machines_mutex;
     std::deque<machine> machines;
@@ -226,7 +231,13 @@ public:
     const char* used_backend = "";
 };
 
+inline constexpr std::size_t max_runtimes = 255;
 runtime_core* runtime_at(std::uint8_t index) noexcept;
+/// Who holds it keeps all runtimes alive.
+extern std::mutex runtimes_mutex;
+/// Held by a monitor while it looks for a deadlock, or does what a signal asks for. Before
+/// runtimes_mutex.
+extern std::mutex watch_mutex;
 
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;

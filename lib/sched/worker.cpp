@@ -15,6 +15,7 @@
 #include "sched.hpp"
 
 #include "blocking_pool.hpp"
+#include "threads.hpp"
 
 #include <pthread.h>
 
@@ -583,6 +584,7 @@ routine* runtime_core::found(processor& p, routine* r) noexcept {
 void runtime_core::worker_main(machine& m) noexcept {
     this_thread().m = &m;
     ::pthread_setname_np(::pthread_self(), "ringo-worker");
+    const own_thread ours;
     for (;;) {
         std::uint32_t before;
         processor* p = enter(m, before);

@@ -38,6 +38,9 @@ void group_state::add(routine* r, bool helper) {
         if (helper) {
             ++helpers_;
         } else if (running_ >= limit_) {
+            static constexpr wait_ops ops{"group limit"};
+            r->aux = reinterpret_cast<std::uintptr_t>(&ops);
+            r->begin(wait_phase::held);
             r->next = nullptr;
             (backlog_tail_ != nullptr ? backlog_tail_->next : backlog_head_) = r;
             backlog_tail_ = r;
@@ -88,6 +91,7 @@ void group_state::member_ended(completion* self, routine* r, std::exception_ptr 
             --g->helpers_;
         } else if (g->backlog_head_ != nullptr) {
             next = static_cast<routine*>(g->backlog_head_);
+            next->end_wait();
             g->backlog_head_ = next->next;
             if (g->backlog_head_ == nullptr) {
                 g->backlog_tail_ = nullptr;

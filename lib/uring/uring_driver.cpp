@@ -153,7 +153,7 @@ public:
         return io_uring_cq_ready(&ring_) != 0 || kernel_has_news() || !unsubmitted_.empty();
     }
     std::uint32_t in_flight() const noexcept override {
-        return in_flight_.load(std::memory_order_relaxed);
+        return in_flight_.load(std::memory_order_acquire);
     }
     void cancel_all() noexcept override {
         for (io_op* op = first_; op != nullptr; op = op->next) {
@@ -280,9 +280,9 @@ private:
         if (op.next != nullptr) {
             op.next->prev = op.prev;
         }
-        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         ++stats_.completed;
         io_complete(*this, op, result, sink);
+        in_flight_.store(in_flight_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
     }
 
     static void prepare(io_uring_sqe& s, io_op& op) noexcept {

@@ -46,6 +46,7 @@ enum class wait_phase : std::uint8_t {
     claimed,      ///< a source won; the arm says which
     canceled,     ///< a cancel won
     io_canceled,  ///< as waiting_io, and the kernel has been or will be asked to cancel
+    held,         ///< not started yet: a group at its limit keeps it
 };
 
 /// The part of a waiter that sources see.
@@ -184,12 +185,16 @@ RINGO_API void wake(waiter* w) noexcept;
 struct RINGO_API thread_waiter : waiter {
     thread_waiter() noexcept { state.store(thread_bit, std::memory_order_relaxed); }
     /// Blocks until the claimed wait has been signalled.
-    void block() noexcept;
+    void block(bool in_block_on = false) noexcept;
     /// Wakes it; touches nothing of it after that.
     void signal() noexcept;
 
 private:
+    friend struct waiting_threads look_at_waiting_threads() noexcept;
     std::atomic<std::uint32_t> signalled_{0};
+    bool in_block_on_ = false;
+    thread_waiter* prev_waiting_ = nullptr;  // in the list of all threads that block
+    thread_waiter* next_waiting_ = nullptr;
 };
 
 /// A list of claimed waiters, woken together after the locks have been released.

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the small programs that run.py starts: some end in a deadlock, some must not be taken for
+// one. usage: programs NAME. RINGO_WORKERS and RINGO_BACKEND apply.
+//
+// A comment "@name" marks a line that the driver expects in a stack.
+#include <ringo/ringo.hpp>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+using namespace ringo;
+using namespace std::chrono_literals;
+
+namespace {
+
+void hold_thread(std::chrono::milliseconds d) {
+    timespec t{d.count() / 1000, (d.count() % 1000) * 1'000'000};
+    while (::nanosleep(&t, &t) != 0) {
+    }
+}
+
+// --- deadlocks ----------------------------------------------------------------------------------
+
+task<> receive_nothing() {
+    channel<int> ch;
+    (void)co_await ch.recv();  // @simple
+}
+int simple() { return run(receive_nothing); }
+
+task<> send_to_self() {
+    channel<int> ch;
+    co_await ch.send(1);  // @self_send
+    (void)co_await ch.recv();
+}
+
+task<> full_buffer() {
+    channel<int> ch(1);
+    co_await ch.send(1);
+    co_await ch.send(2);  // @full_buffer
+}
+
+task<> lock_both(mutex& first, mutex& second, channel<void> locked, channel<void> go_on) {
+    auto a = co_await first.lock();
+    co_await locked.send();
+    (void)co_await go_on.recv();
+    auto b = co_await second.lock();  // @lock_order
+}
+task<> lock_order() {
+    mutex a;
+    mutex b;
+    channel<void> locked;
+    channel<void> go_on;
+    auto one = go(lock_both, std::ref(a), std::ref(b), locked, go_on);
+    auto two = go(lock_both, std::ref(b), std::ref(a), locked, go_on);
+    (void)co_await locked.recv();
+    (void)co_await locked.recv();
+    go_on.close();
+    co_await one;  // @lock_order_join
+    co_await two;
+}
+
+task<> produce(channel<int> out) {
+    for (int i = 0; i < 3; ++i) {
+        co_await out.send(i);
+    }
+}
+task<> forgotten_close() {
+    channel<int> ch;
+    (void)go(produce, ch);
+    for (;;) {
+        const std::optional<int> v = co_await ch.recv();  // @forgotten_close
+        if (!v) {
+            break;
+        }
+    }
+}
+
+task<> never_done() {
+    wait_group wg;
+    wg.add(2);
+    wg.done();
+    co_await wg.wait();  // @wait_group
+}
+
+task<> select_nil() {
+    channel<int> a(nullptr);
+    channel<int> b(nullptr);
+    const auto r = co_await select(a.recv(), b.send(1));  // @select_nil
+    (void)r;
+}
+task<> select_nothing() {
+    co_await select();  // @select_nothing
+}
+task<> nil_receive() {
+    channel<int> ch(nullptr);
+    (void)co_await ch.recv();  // @nil_receive
+}
+task<> nil_send() {
+    channel<int> ch(nullptr);
+    co_await ch.send(1);  // @nil_send
+}
+
+task<> join_sleeper() {
+    auto h = go(receive_nothing);  // @join_spawned
+    co_await h;                    // @join
+}
+
+task<> wait_for_background() {
+    const context c = context::background();
+    co_await c.done();  // @done
+}
+
+task<> stopped_timer() {
+    timer t(1h);
+    t.stop();
+    (void)co_await t.recv();  // @timer
+}
+
+task<int> third(channel<int> ch) {
+    const std::optional<int> v = co_await ch.recv();  // @deep_3
+    co_return v.value_or(0);
+}
+task<int> second(channel<int> ch) {
+    const int v = co_await third(ch);  // @deep_2
+    co_return v + 1;
+}
+task<> deep() {
+    channel<int> ch;
+    (void)co_await second(ch);  // @deep_1
+}
+
+task<> limited_group() {
+    channel<int> ch;
+    auto take = [&]() -> task<> {
+        const std::optional<int> v = co_await ch.recv();  // @limit_running
+        (void)v;
+    };
+    auto give = [&]() -> task<> { co_await ch.send(1); };
+    auto body = [&](group& g) -> task<> {
+        g.limit(1);
+        g.go(take);
+        g.go(give);
+        co_return;
+    };
+    co_await scope(body);  // @limit
+}
+
+task<> many_alike() {
+    channel<int> ch;
+    wait_group wg;
+    for (int i = 0; i < 1000; ++i) {
+        wg.go([ch]() -> task<> {
+            (void)co_await ch.recv();  // @alike
+        });
+    }
+    co_await wg.wait();
+}
+
+// The mistake is made after everything that leaves threads, rings and timers behind.
+task<> after_much() {
+    std::string name = "/tmp/ringo-deadlock-XXXXXX";
+    const int fd = ::mkstemp(name.data());
+    ::close(fd);
+    {
+        auto f = co_await fs::open(name, O_RDWR);
+        ::unlink(name.c_str());
+        std::vector<std::byte> data(1 << 20);
+        const io_result w = co_await f->write_at(data, 0);
+        const auto r = co_await f->read_at(data, 0);
+        const auto s = co_await f->sync();
+        if (!w || !r || !s) {
+            std::abort();
+        }
+    }
+    result<net::tcp_listener> l = co_await net::listen(std::string("127.0.0.1:0"));
+    const std::string at = l->address().to_string();
+    auto client = go([at]() -> task<> {
+        result<net::tcp_stream> c = co_await net::dial(at);
+        std::array<std::byte, 10> buffer{};
+        const io_result w = co_await c->write(buffer);
+        (void)w;
+    });
+    {
+        result<net::tcp_stream> c = co_await l->accept();
+        std::array<std::byte, 10> buffer{};
+        const io_result r = co_await c->read_exactly(buffer);
+        if (!r) {
+            std::abort();
+        }
+    }
+    co_await client;
+    co_await blocking([] { hold_thread(5ms); });
+    co_await sleep(1ms);
+    hold_thread(30ms);  // handed off: leaves a spare thread
+    channel<int> ch;
+    (void)co_await ch.recv();  // @after_much
+}
+
+task<> main_of_thread(channel<int> never) {
+    (void)co_await never.recv();  // @main_of_thread
+}
+int blocked_threads() {
+    channel<int> a;
+    channel<int> b;
+    std::thread one([a] { (void)a.blocking_recv(); });
+    std::thread two([b] { b.blocking_send(1); });
+    std::thread three([] { channel<int>(nullptr).blocking_send(1); });
+    return run([] { return main_of_thread(channel<int>()); });
+}
+int late_exit() {
+    std::thread([] { hold_thread(200ms); }).detach();
+    return run(receive_nothing);
+}
+int two_block_on() {
+    runtime rt;
+    std::thread other([&] { rt.block_on(main_of_thread(channel<int>())); });
+    rt.block_on(receive_nothing());
+    other.join();
+    return 0;
+}
+int two_runtimes() {
+    runtime one;
+    channel<int> ch;
+    one.go(main_of_thread, ch);
+    return run(receive_nothing);
+}
+int after_shutdown() {
+    runtime one;
+    one.go([]() -> task<> { co_await sleep(1h); });
+    one.shutdown();
+    {
+        runtime two;
+        two.go([]() -> task<> { co_await sleep(1h); });
+    }
+    return run(receive_nothing);
+}
+
+struct noisy {
+    ~noisy() { std::puts("a destructor has run"); }
+};
+int output() {
+    std::ios::sync_with_stdio(false);
+    std::atexit([] { std::puts("atexit has run"); });
+    std::fputs("from stdio ", stdout);
+    std::cout << "from iostream ";
+    static noisy at_exit;
+    return run([]() -> task<> {
+        const noisy local;
+        channel<int> ch;
+        (void)co_await ch.recv();
+    });
+}
+
+// Before main has begun.
+struct starts_early {
+    starts_early() {
+        if (std::getenv("RINGO_TEST_EARLY") != nullptr) {
+            run(receive_nothing);
+        }
+    }
+} early;
+
+// --- no deadlocks -------------------------------------------------------------------------------
+
+/// Ends the process well after a false alarm would have ended it, and is no thread.
+void end_well_later() {
+    struct sigaction sa{};
+    sa.sa_handler = [](int) { ::_exit(0); };
+    ::sigaction(SIGALRM, &sa, nullptr);
+    itimerval t{};
+    t.it_value.tv_usec = 400'000;
+    ::setitimer(ITIMER_REAL, &t, nullptr);
+}
+
+int accepting() {
+    end_well_later();
+    return run([]() -> task<> {
+        auto l = co_await net::listen(std::string("127.0.0.1:0"));
+        auto c = co_await l->accept();
+        std::abort();
+    });
+}
+int reading_in_select() {
+    end_well_later();
+    return run([]() -> task<> {
+        auto l = co_await net::listen(std::string("127.0.0.1:0"));
+        auto c = co_await net::dial(l->address().to_string());
+        channel<int> ch;
+        std::array<std::byte, 10> buffer{};
+        const auto r = co_await select(ch.recv(), c->read(buffer));
+        (void)r;
+        std::abort();
+    });
+}
+int sleeping() {
+    return run([]() -> task<> {
+        channel<int> ch;
+        (void)go([ch]() -> task<> { (void)co_await ch.recv(); });
+        co_await sleep(200ms);
+    });
+}
+int deadline() {
+    return run([]() -> task<> {
+        channel<int> ch;
+        auto receive = [&]() -> task<> { (void)co_await ch.recv(); };
+        try {
+            co_await within(200ms, receive());
+            std::abort();
+        } catch (const canceled&) {
+        }
+    });
+}
+int ticking() {
+    return run([]() -> task<> {
+        ticker t(70ms);
+        for (int i = 0; i < 3; ++i) {
+            (void)co_await t.recv();
+        }
+    });
+}
+int blocking_job() {
+    return run([]() -> task<> { co_await blocking([] { hold_thread(200ms); }); });
+}
+int blocked_task() {
+    return run([]() -> task<> {
+        channel<int> ch;
+        (void)go([ch]() -> task<> {
+            hold_thread(200ms);
+            co_await ch.send(1);
+        });
+        (void)co_await ch.recv();
+    });
+}
+int foreign_sender() {
+    channel<int> ch;
+    std::thread t([ch] {
+        hold_thread(200ms);
+        ch.blocking_send(1);
+    });
+    const int status = run([ch]() -> task<int> {
+        const std::optional<int> v = co_await ch.recv();
+        co_return v.value_or(2) - 1;
+    });
+    t.join();
+    return status;
+}
+int nobody_in_block_on() {
+    end_well_later();
+    runtime rt;
+    channel<int> ch;
+    rt.go(main_of_thread, ch);
+    channel<int> other;
+    std::thread t([other] { (void)other.blocking_recv(); });
+    (void)channel<int>().blocking_recv();
+    return 1;
+}
+int other_runtime_alive() {
+    runtime one;
+    channel<int> ch;
+    one.go(
+        [](channel<int> out) -> task<> {
+            co_await sleep(200ms);
+            co_await out.send(7);
+        },
+        ch);
+    return run([ch]() -> task<int> {
+        const std::optional<int> v = co_await ch.recv();
+        co_return v.value_or(0) - 7;
+    });
+}
+int interrupted() {
+    return run([]() -> task<> {
+        // The handler runs while the process waits for a timer; SIGTERM then cancels the root.
+        struct sigaction action{};
+        action.sa_handler = [](int) { ::raise(SIGTERM); };
+        ::sigaction(SIGALRM, &action, nullptr);
+        itimerval t{};
+        t.it_value.tv_usec = 200'000;
+        ::setitimer(ITIMER_REAL, &t, nullptr);
+        co_await sleep(1h);
+    });
+}
+
+template <task<> (*Main)()>
+int main_is() {
+    return run(Main);
+}
+
+const std::map<std::string, int (*)()> programs{
+    {"simple", simple},
+    {"self_send", main_is<send_to_self>},
+    {"full_buffer", main_is<full_buffer>},
+    {"lock_order", main_is<lock_order>},
+    {"forgotten_close", main_is<forgotten_close>},
+    {"wait_group", main_is<never_done>},
+    {"select_nil", main_is<select_nil>},
+    {"select_nothing", main_is<select_nothing>},
+    {"nil_receive", main_is<nil_receive>},
+    {"nil_send", main_is<nil_send>},
+    {"join", main_is<join_sleeper>},
+    {"done", main_is<wait_for_background>},
+    {"timer", main_is<stopped_timer>},
+    {"deep", main_is<deep>},
+    {"limit", main_is<limited_group>},
+    {"alike", main_is<many_alike>},
+    {"after_much", main_is<after_much>},
+    {"blocked_threads", blocked_threads},
+    {"late_exit", late_exit},
+    {"two_block_on", two_block_on},
+    {"two_runtimes", two_runtimes},
+    {"after_shutdown", after_shutdown},
+    {"output", output},
+
+    {"accepting", accepting},
+    {"reading_in_select", reading_in_select},
+    {"sleeping", sleeping},
+    {"deadline", deadline},
+    {"ticking", ticking},
+    {"blocking_job", blocking_job},
+    {"blocked_task", blocked_task},
+    {"foreign_sender", foreign_sender},
+    {"nobody_in_block_on", nobody_in_block_on},
+    {"other_runtime_alive", other_runtime_alive},
+    {"interrupted", interrupted},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto it = programs.find(argc > 1 ? argv[1] : "");
+    if (it == programs.end()) {
+        std::fprintf(stderr, "usage: programs NAME\n");
+        return 64;
+    }
+    return it->second();
+}
