@@ -367,7 +367,7 @@ void blocking_send(channel_core<T>* c, channel_value<T>& v) {
             channel_base::throw_send_on_closed();
         }
         if (!c->try_put(item, woken)) {
-            c->senders.push_back(node);
+            c->enqueue(c->senders, node);
             self.begin(wait_phase::waiting);
         }
     }
@@ -395,7 +395,7 @@ std::optional<channel_value<T>> blocking_recv(channel_core<T>* c) {
     {
         const std::lock_guard guard(c->lock);
         if (!c->try_take(out, woken) && !c->closed) {
-            c->receivers.push_back(node);
+            c->enqueue(c->receivers, node);
             self.begin(wait_phase::waiting);
         }
     }

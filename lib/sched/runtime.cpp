@@ -51,6 +51,24 @@ void spin_pause(unsigned& round) noexcept {
     }
 }
 
+// Backs off the longer the more often it fails: with the line at rest, its owner gets more done in
+// its turn than the line's way to the other core and back would cost.
+void spin_lock::lock_slow() noexcept {
+    unsigned pauses = 4;
+    do {
+        do {
+            if (pauses <= 64) {
+                for (unsigned i = 0; i < pauses; ++i) {
+                    __builtin_ia32_pause();
+                }
+                pauses *= 2;
+            } else {
+                std::this_thread::yield();
+            }
+        } while (locked_.load(std::memory_order_relaxed));
+    } while (locked_.exchange(true, std::memory_order_acquire));
+}
+
 // --- the table of runtimes
 // ------------------------------------------------------------------------
 
@@ -702,10 +720,10 @@ void runtime_core::teardown() noexcept {
             return static_cast<std::int32_t>(a->depth - b->depth) > 0;
         });
         for (routine* r : left) {
-            // Somebody outside has completed its wait and is about to say so: wait for that,
-            // because afterwards it touches the routine no more.
+            // From here on nobody outside can complete its wait. Who has already is about to say
+            // so: wait for that, because afterwards it touches the routine no more.
             unsigned round = 0;
-            for (;;) {
+            while (!r->move_from(wait_phase::waiting, wait_phase::canceled)) {
                 const wait_phase ph = r->phase();
                 if ((ph != wait_phase::claimed && ph != wait_phase::canceled) ||
                     r->flag(routine::queued)) {

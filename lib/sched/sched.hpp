@@ -57,8 +57,8 @@ struct io_cancel_request {
 
 struct alignas(128) processor {
     run_queue<routine> queue;
-    // The task woken last, which runs next and inherits the slice of its waker; only taken by
-    // others when the monitor finds that it has been there too long.
+    // The task woken last, which runs next and inherits the slice of its waker. Written by the owner
+    // only, so it costs no locked instruction; it moves when the processor does.
     std::atomic<routine*> lifo{nullptr};
     std::uint32_t lifo_runs = 0;  // consecutive runs from the slot
     std::uint32_t loop = 0;       // turns of the worker's loop
@@ -66,6 +66,8 @@ struct alignas(128) processor {
     counter runs;                 // routines resumed; the monitor watches it
     std::unique_ptr<driver> io;
     timer_heap* timers = nullptr;  // never freed, see there
+    std::int64_t timers_ran = 0;   // when timers expired last
+    std::int32_t spin_credit = 0;  // grows when a search pays, see find_runnable
     std::atomic<io_cancel_request*> cancels{nullptr};
     std::atomic<machine*> owner{nullptr};
     std::atomic<bool> parked{false};

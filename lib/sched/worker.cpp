@@ -30,6 +30,10 @@ constexpr std::uint32_t look_at_io_every = 64;
 constexpr std::uint32_t runs_from_slot = 64;  // a pair that wakes each other shares one slice
 constexpr std::uint32_t timers_at_once = 256;
 constexpr std::int64_t spin_ns = 10'000;  // a sleep and a wake-up cost five times that
+constexpr std::int32_t most_spin_credit = 4;
+constexpr std::uint64_t spin_anyway_every = 16;  // parks
+// Timers that are closer together than this share a wake-up, as the kernel's own do by default.
+constexpr std::int64_t timer_slack_ns = 50'000;
 
 std::uint64_t next_random(machine& m) noexcept {
     m.rng ^= m.rng << 13;
@@ -71,12 +75,8 @@ void runtime_core::wake_if_idle() noexcept {
 }
 
 void runtime_core::push_lifo(processor& p, routine* r) noexcept {
-    routine* before = p.lifo.load(std::memory_order_relaxed);
-    if (before == nullptr) {
-        p.lifo.store(r, std::memory_order_release);
-        return;
-    }
-    before = p.lifo.exchange(r, std::memory_order_acq_rel);
+    routine* const before = p.lifo.load(std::memory_order_relaxed);
+    p.lifo.store(r, std::memory_order_release);
     if (before != nullptr) {
         push_back(p, before);
         wake_if_idle();
@@ -380,6 +380,7 @@ bool runtime_core::run_timers(processor& p) noexcept {
             break;
         }
         any = true;
+        p.timers_ran = now;
         completion_sink sink;
         while (waiter* const w = woken.pop()) {
             if (w->is_thread()) {
@@ -460,7 +461,8 @@ void runtime_core::park(processor& p) noexcept {
         const std::int64_t next = p.timers->earliest();
         std::int64_t timeout = -1;
         if (next != timer_heap::never) {
-            timeout = std::max<std::int64_t>(0, next - now_ns());
+            timeout =
+                std::max<std::int64_t>(0, std::max(next, p.timers_ran + timer_slack_ns) - now_ns());
         }
         p.io->wait(sink, timeout);
     }
@@ -504,14 +506,13 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
         if (turn % look_at_global_every == 0) {
             r = take_global(p, 1);
         }
-        if (r == nullptr && p.lifo.load(std::memory_order_relaxed) != nullptr) {
-            routine* const l = p.lifo.exchange(nullptr, std::memory_order_acq_rel);
-            if (l != nullptr) {
-                if (++p.lifo_runs < runs_from_slot) {
-                    return found(p, l);
-                }
-                push_back(p, l);
+        if (routine* const l = p.lifo.load(std::memory_order_relaxed);
+            r == nullptr && l != nullptr) {
+            p.lifo.store(nullptr, std::memory_order_relaxed);
+            if (++p.lifo_runs < runs_from_slot) {
+                return found(p, l);
             }
+            push_back(p, l);
         }
         p.lifo_runs = 0;
         if (r == nullptr) {
@@ -543,7 +544,10 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                 p.searching = true;
                 searching.fetch_add(1, std::memory_order_seq_cst);
             }
-            if (p.searching) {
+            // Worth its time only where it mostly finds something: on a machine that is shared with
+            // whoever sends the work, it takes the sender's.
+            const bool promising = p.spin_credit > 0 || p.parks.load() % spin_anyway_every == 0;
+            if (p.searching && promising) {
                 const std::int64_t until = now_ns() + spin_ns;
                 do {
                     r = steal(m, p);
@@ -551,6 +555,7 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                         r = take_global(p, run_queue<routine>::capacity / 2);
                     }
                     if (r != nullptr) {
+                        p.spin_credit = most_spin_credit;
                         return found(p, r);
                     }
                     for (int i = 0; i < 32; ++i) {
@@ -559,7 +564,17 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                 } while (!p.io->has_completions() && p.timers->earliest() > now_ns() &&
                          now_ns() < until && control.load(std::memory_order_relaxed) == 0);
                 if (p.io->has_completions()) {
+                    p.spin_credit = most_spin_credit;
                     continue;
+                }
+                p.spin_credit -= p.spin_credit > 0 ? 1 : 0;
+            } else if (p.searching) {
+                r = steal(m, p);
+                if (r == nullptr) {
+                    r = take_global(p, run_queue<routine>::capacity / 2);
+                }
+                if (r != nullptr) {
+                    return found(p, r);
                 }
             }
         }

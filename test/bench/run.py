@@ -48,7 +48,7 @@ class Row:
     n: int
     quick_n: int
     metrics: tuple
-    kind: str = "compute"  # or echo, redis
+    kind: str = "compute"  # or echo, redis, resp
     rounds: int = 99  # at most
     workers: tuple = (1, 2, 4, 8, 16, 32, 64)
     connections: int = 0
@@ -98,6 +98,10 @@ ROWS = [
         command=command, pipeline=pipeline)
     for pipeline, n in ((1, 60_000), (16, 600_000))
     for command in ("ping", "set", "get")
+] + [
+    Row(f"resp_{command}_p16", 2_000_000, 1_000_000, SERVER, "resp", workers=(1, 2), command=command,
+        pipeline=16)
+    for command in ("set", "get")
 ]
 
 
@@ -246,9 +250,9 @@ class Builder:
         return program
 
     def kv_server(self):
-        program = self.ninja("samples/kv_server")
+        program = self.ninja("samples/kv_server/kv_server")
         if program is None:
-            raise Failed(f"{self.dir} has no target samples/kv_server")
+            raise Failed(f"{self.dir} has no target samples/kv_server/kv_server")
         return program
 
     def go(self):
@@ -310,24 +314,24 @@ class Field:
         self.kv = self.client = None
         kinds = {row.kind for row in rows}
         for name in names:
-            if name == "redis" and "redis" not in kinds or name == "raw" and "echo" not in kinds:
+            if name == "redis" and not kinds & {"redis", "resp"} or name == "raw" and "echo" not in kinds:
                 continue
             try:
                 say(f"build {name}")
                 self.peers[name] = getattr(self, f"make_{name}")(builder)
             except (Failed, OSError, subprocess.SubprocessError) as why:
                 say(f"skip {name}: {why}")
-        if "ringo" in names and "redis" in kinds:
+        if "ringo" in names and kinds & {"redis", "resp"}:
             try:
                 self.kv = builder.kv_server()
                 self.peers.setdefault("ringo", Peer("ringo"))
             except (Failed, OSError) as why:
                 say(f"skip ringo in the redis rows: {why}")
-        if "echo" in kinds:
+        if kinds & {"echo", "resp"}:
             try:
                 self.client = builder.raw("echo_client")
             except (Failed, OSError) as why:
-                say(f"skip the echo rows: {why}")
+                say(f"skip the echo and resp rows: {why}")
 
     @staticmethod
     def with_rows(name, program, version):
@@ -369,8 +373,11 @@ class Field:
             elif row.kind == "echo":
                 able = self.client is not None and peer.program is not None and name != "redis"
             else:
-                able = name == "redis" and shutil.which("redis-benchmark") or (
-                    name == "ringo" and self.kv is not None and shutil.which("redis-benchmark"))
+                able = name == "redis" or name == "ringo" and self.kv is not None
+                if row.kind == "redis":
+                    able = able and shutil.which("redis-benchmark")
+                else:
+                    able = able and self.client is not None
             if able:
                 out.append(name)
         return out
@@ -402,7 +409,7 @@ def round_of_echo(peer, row, workers, n, client, raw_flags):
         return result
 
 
-def round_of_redis(peer, row, workers, n, kv):
+def round_of_redis(peer, row, workers, n, kv, client):
     port = free_port()
     if peer.name == "redis":
         command = [peer.program, "--port", port, "--bind", "127.0.0.1", "--save", "",
@@ -411,6 +418,13 @@ def round_of_redis(peer, row, workers, n, kv):
         command = [kv, "--port", port, "--workers", workers]
     on_server, on_client = cpu_pair() if workers == 1 else (None, None)
     with Server(command, port, on_server) as server:
+        if row.kind == "resp":
+            load = [client, "--port", port, "-c", 50, "--pipeline", row.pipeline, "--resp"]
+            run_pinned(load + ["set", "-n", n // 10], on_client, 30)
+            before = cpu_seconds(server.process.pid)
+            result = json.loads(run_pinned(load + [row.command, "-n", n], on_client, 60))
+            result["cpu_s_per_m"] = (cpu_seconds(server.process.pid) - before) / n * 1e6
+            return result
         test = {"ping": "ping_mbulk"}.get(row.command, row.command)
         load = ["redis-benchmark", "-h", "127.0.0.1", "-p", port, "-t", test, "-c", 50,
                 "-P", row.pipeline, "--csv", "-n"]
@@ -441,7 +455,7 @@ def measure(field_, row, workers, rounds, n, raw_flags):
                 elif row.kind == "echo":
                     result = round_of_echo(peer, row, workers, n, field_.client, raw_flags)
                 else:
-                    result = round_of_redis(peer, row, workers, n, field_.kv)
+                    result = round_of_redis(peer, row, workers, n, field_.kv, field_.client)
                 results[name].append(result)
             except (Failed, OSError, ValueError) as why:
                 failures[name] += 1

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -294,5 +295,77 @@ TEST_CASE("pipelines and channels of channels, made and dropped all the time") {
         });
         CHECK(answered == 8 * n);
     }
+    CHECK(counted::alive == 0);
+}
+
+namespace {
+using handle = std::unique_ptr<channel<counted>>;
+
+task<> receive_one(context, const channel<counted>* c, int* began) {
+    ++*began;
+    (void)co_await c->recv();
+}
+task<> receive_either(context, const channel<counted>* c, const channel<counted>* d, int* began) {
+    ++*began;
+    (void)co_await select(c->recv(), d->recv());
+}
+task<> send_one(context, const channel<counted>* c, int v, int* began) {
+    ++*began;
+    co_await c->send(counted(v));
+}
+task<> until_canceled(task<> t) {
+    try {
+        co_await std::move(t);
+    } catch (const canceled&) {
+    }
+}
+task<> call(const cancel_func* f) {
+    (*f)();
+    co_return;
+}
+}  // namespace
+
+TEST_CASE("a channel that its handles have left goes with its last waiter, not before") {
+    // One worker, so that a yield lets everybody wait; the handles go on a thread of the pool while
+    // the worker cancels. Some waits are completed, some passed over by a peer after the cancel has
+    // claimed them, some cancelled with no handle left.
+    ringo::test::run_at(1, []() -> task<> {
+        std::mt19937 rng(seed());
+        const int rounds = scaled(4000);
+        for (int i = 0; i < rounds; ++i) {
+            cancelable_context x = with_cancel(current_context());
+            wait_group all;
+            handle c = std::make_unique<channel<counted>>();
+            handle d = std::make_unique<channel<counted>>();
+            int began = 0;
+            const int receivers = static_cast<int>(rng() % 5);
+            for (int k = 0; k < receivers; ++k) {
+                all.go(until_canceled, k % 2 == 0
+                                           ? receive_one(x.ctx, c.get(), &began)
+                                           : receive_either(x.ctx, c.get(), d.get(), &began));
+            }
+            const int senders = receivers == 0 ? 3 : 0;
+            for (int k = 0; k < senders; ++k) {
+                all.go(until_canceled, send_one(x.ctx, c.get(), k, &began));
+            }
+            co_await yield();
+            if (began != receivers + senders) {
+                FAIL("a task has not begun");
+            }
+            all.go(call, &x.cancel);
+            const bool meets = rng() % 2 == 0;
+            const auto drop = [&c, &d, meets] {
+                if (meets) {
+                    (void)c->try_send(counted(7));
+                    (void)c->try_recv();
+                    (void)d->try_send(counted(8));
+                }
+                c.reset();
+                d.reset();
+            };
+            co_await blocking(drop);
+            co_await all.wait();
+        }
+    });
     CHECK(counted::alive == 0);
 }

@@ -4,7 +4,17 @@
 // Invariants, under the channel's lock:
 //   - who waits to receive finds the buffer empty and nobody waiting to send (but waiters that have
 //     been claimed by another arm or by a cancel, which are skipped);
-//   - who waits to send finds the buffer full.
+//   - who waits to send finds the buffer full;
+//   - `held` counts the waiters that will come back to the channel: a peer that completes a wait
+//   takes
+//     it out of the count, and that waiter looks at its own frame only; one that was cancelled, or
+//     chosen through another arm, leaves by itself.
+//
+// Who keeps a channel: its handles, and when the last of these goes, the waiters that `held`
+// counts, the last of which frees it. So waiting costs no reference, and as no handle is left to
+// complete them, they can only be cancelled or destroyed. Whoever frees it has had the lock after
+// everybody else, whose last touch was unlocking it.
+//
 // A value is moved between the two tasks' frames under the lock, after the waiter has been claimed
 // and before it is made runnable; so a frame cannot go away while its peer writes to it.
 // Element types whose move can throw, or that are large or over-aligned, are kept in boxes of their
@@ -84,10 +94,28 @@ struct RINGO_API channel_base {
     // Under the lock: whether a receive, or a send, could be completed now.
     bool can_recv() noexcept { return size() != 0 || closed || senders.any_claimable(); }
     bool can_send() noexcept { return size() < capacity || closed || receivers.any_claimable(); }
+    void enqueue(wait_queue& q, wait_node& n) noexcept {
+        q.push_back(n);
+        ++held;
+    }
+    /// Claims the first waiter that can be claimed: its wait is completed.
+    wait_node* claim(wait_queue& q) noexcept {
+        wait_node* const n = q.claim_front();
+        held -= n != nullptr ? 1 : 0;
+        return n;
+    }
+    /// A waiter that nobody has completed leaves. @return true when it has to free the channel,
+    /// after unlocking it
+    [[nodiscard]] bool leave(wait_queue& q, wait_node& n) noexcept {
+        q.remove(n);
+        return --held == 0 && orphaned;
+    }
 
-    spin_lock lock;  // first: its address tells a select the channel's
-    std::atomic<std::uint32_t> refs{1};
+    spin_lock lock;                      // first: its address tells a select the channel's
+    std::atomic<std::uint32_t> refs{1};  // of handles
+    std::uint32_t held = 0;
     bool closed = false;
+    bool orphaned = false;  // no handle is left
     const std::size_t capacity;
     std::atomic<std::size_t> count{0};  // written under the lock
     std::size_t head = 0;
@@ -105,10 +133,6 @@ struct RINGO_API channel_base {
     static void close(channel_base* c);
     static void check_blocking_allowed();
     [[noreturn]] static void block_forever() noexcept;
-    static void forget(channel_base& c, wait_queue& q, wait_node& n) noexcept {
-        const std::lock_guard guard(c.lock);
-        q.remove(n);
-    }
 };
 
 template <class T>
@@ -131,12 +155,34 @@ struct channel_core : channel_base {
     }
     static void unref(channel_core* c) noexcept {
         if (c != nullptr && c->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            const std::size_t n = c->count.load(std::memory_order_relaxed);
-            for (std::size_t i = 0; i < n; ++i) {
-                std::destroy_at(c->slot(i));
+            bool wanted;
+            {
+                const std::lock_guard guard(c->lock);
+                c->orphaned = true;
+                wanted = c->held != 0;
             }
-            c->~channel_core();
-            ::operator delete(c);
+            if (!wanted) {
+                destroy(c);
+            }
+        }
+    }
+    static void destroy(channel_core* c) noexcept {
+        const std::size_t n = c->count.load(std::memory_order_relaxed);
+        for (std::size_t i = 0; i < n; ++i) {
+            std::destroy_at(c->slot(i));
+        }
+        c->~channel_core();
+        ::operator delete(c);
+    }
+    /// A waiter that nobody has completed leaves.
+    static void forget(channel_core* c, wait_queue& q, wait_node& n) noexcept {
+        bool last;
+        {
+            const std::lock_guard guard(c->lock);
+            last = c->leave(q, n);
+        }
+        if (last) {
+            destroy(c);
         }
     }
 
@@ -166,7 +212,7 @@ struct channel_core : channel_base {
 
     /// @return whether `v` was taken. @pre not closed
     bool try_put(item& v, waiter*& woken) noexcept {
-        if (wait_node* const n = receivers.claim_front()) {
+        if (wait_node* const n = claim(receivers)) {
             static_cast<std::optional<item>*>(n->slot)->emplace(std::move(v));
             woken = n->owner;
             return true;
@@ -182,13 +228,13 @@ struct channel_core : channel_base {
         if (count.load(std::memory_order_relaxed) != 0) {
             out.emplace(pop());
             // The oldest waiting sender gets the room, in the same step.
-            if (wait_node* const n = senders.claim_front()) {
+            if (wait_node* const n = claim(senders)) {
                 push(std::move(*static_cast<item*>(n->slot)));
                 woken = n->owner;
             }
             return true;
         }
-        if (wait_node* const n = senders.claim_front()) {
+        if (wait_node* const n = claim(senders)) {
             out.emplace(std::move(*static_cast<item*>(n->slot)));
             woken = n->owner;
             return true;
@@ -217,8 +263,9 @@ auto unpack(std::optional<channel_item<T>>&& v) {
     }
 }
 
-/// A channel that is borrowed from the handle at first. An operation that is awaited where it is
-/// written needs no reference of its own, until it waits; one that is moved elsewhere does.
+/// A channel that is borrowed from the handle. An operation that is awaited where it is written
+/// needs no reference of its own, also while it waits (see above); one that is moved elsewhere
+/// does.
 template <class T>
 class channel_ref {
 public:
@@ -240,7 +287,7 @@ public:
         }
     }
     core* operator->() const noexcept { return core_; }
-    core& operator*() const noexcept { return *core_; }
+    core* get() const noexcept { return core_; }
     bool operator==(std::nullptr_t) const noexcept { return core_ == nullptr; }
 
 private:
@@ -264,6 +311,13 @@ protected:
     }
     ~channel_awaiter() = default;
 
+    wait_phase phase() const noexcept { return frame_->self()->phase(); }
+    /// Ends a wait that no peer has completed.
+    void leave(wait_queue core::* queue) noexcept {
+        if (node_.slot != nullptr) {  // else it was never enqueued
+            core::forget(core_.get(), core_.get()->*queue, node_);
+        }
+    }
     // Uses up a tick; false when the routine should give way although it need not wait.
     bool may_complete_inline() const noexcept {
         routine* const r = frame_->self();
@@ -297,6 +351,7 @@ class send_arm;
 template <class T>
 class recv_awaiter : public channel_awaiter<T> {
     using base = channel_awaiter<T>;
+    using core = channel_core<T>;
     using item = channel_item<T>;
     using base::core_;
     using base::frame_;
@@ -306,8 +361,8 @@ public:
     explicit recv_awaiter(channel_core<T>* c) noexcept : base(c) {}
     recv_awaiter(recv_awaiter&&) noexcept = default;
     ~recv_awaiter() {
-        if (node_.owner != nullptr && !(core_ == nullptr)) {
-            channel_base::forget(*core_, core_->receivers, node_);
+        if (node_.owner != nullptr && base::phase() != wait_phase::claimed) {
+            base::leave(&core::receivers);
         }
     }
 
@@ -334,17 +389,15 @@ public:
         if (base::cancelled_at_once(r)) {
             return false;
         }
-        core_.own();
         waiter* woken = nullptr;
         {
             const std::lock_guard guard(core_->lock);
             if (!core_->try_take(value_, woken) && !core_->closed) {
                 node_.slot = &value_;
-                core_->receivers.push_back(node_);
+                core_->enqueue(core_->receivers, node_);
                 if (publish_wait(r)) {
                     return true;  // from here on the frame may be running elsewhere
                 }
-                core_->receivers.remove(node_);
                 return false;
             }
         }
@@ -367,9 +420,7 @@ private:
         const wait_phase p = r->phase();
         if (p == wait_phase::canceled) [[unlikely]] {
             // Out of the queue first: until then, peers look at the node and at its owner.
-            if (!(core_ == nullptr)) {
-                channel_base::forget(*core_, core_->receivers, node_);
-            }
+            base::leave(&core::receivers);
         }
         r->end_wait();
         node_.owner = nullptr;
@@ -384,6 +435,7 @@ private:
 template <class T>
 class send_awaiter : public channel_awaiter<T> {
     using base = channel_awaiter<T>;
+    using core = channel_core<T>;
     using item = channel_item<T>;
     using base::core_;
     using base::frame_;
@@ -394,8 +446,8 @@ public:
         : base(c), value_(pack<T>(std::move(v))) {}
     send_awaiter(send_awaiter&&) noexcept = default;
     ~send_awaiter() {
-        if (node_.owner != nullptr && !(core_ == nullptr)) {
-            channel_base::forget(*core_, core_->senders, node_);
+        if (node_.owner != nullptr && base::phase() != wait_phase::claimed) {
+            base::leave(&core::senders);
         }
     }
 
@@ -423,18 +475,16 @@ public:
         if (base::cancelled_at_once(r)) {
             return false;
         }
-        core_.own();
         waiter* woken = nullptr;
         {
             const std::lock_guard guard(core_->lock);
             closed_ = core_->closed;
             if (!closed_ && !core_->try_put(value_, woken)) {
                 node_.slot = &value_;
-                core_->senders.push_back(node_);
+                core_->enqueue(core_->senders, node_);
                 if (publish_wait(r)) {
                     return true;  // from here on the frame may be running elsewhere
                 }
-                core_->senders.remove(node_);
                 return false;
             }
         }
@@ -449,9 +499,9 @@ public:
             routine* const r = frame_->self();
             const wait_phase p = r->phase();
             closed_ = p == wait_phase::claimed && node_.kind == channel_base::node_closed;
-            if (p == wait_phase::canceled && !(core_ == nullptr)) [[unlikely]] {
+            if (p == wait_phase::canceled) [[unlikely]] {
                 // Out of the queue first: until then, peers look at the node and at its owner.
-                channel_base::forget(*core_, core_->senders, node_);
+                base::leave(&core::senders);
             }
             r->end_wait();
             node_.owner = nullptr;
@@ -484,7 +534,11 @@ public:
     }
     recv_arm(recv_arm&& other) noexcept
         : select_arm(std::move(other)), core_(std::move(other.core_)) {}
-    ~recv_arm() = default;
+    ~recv_arm() {
+        if (last_) {
+            core::destroy(core_.get());
+        }
+    }
     void own() noexcept { core_.own(); }
 
     bool ready() noexcept final { return core_->can_recv(); }
@@ -497,17 +551,17 @@ public:
         return done;
     }
     bool link() noexcept final {
-        core_.own();
         node_.slot = &value_;
-        core_->receivers.push_back(node_);
+        core_->enqueue(core_->receivers, node_);
         return true;
     }
-    void unlink() noexcept final { core_->receivers.remove(node_); }
+    void unlink() noexcept final { last_ = core_->leave(core_->receivers, node_); }
     result take() { return unpack<T>(std::move(value_)); }
 
 private:
     channel_ref<T> core_;
     std::optional<item> value_;
+    bool last_ = false;  // this one has to free the channel
 };
 template <class T>
 struct arm_of<recv_awaiter<T>> : std::type_identity<recv_arm<T>> {};
@@ -527,7 +581,11 @@ public:
     send_arm(send_arm&& other) noexcept
         : select_arm(std::move(other)), core_(std::move(other.core_)),
           value_(std::move(other.value_)) {}
-    ~send_arm() = default;
+    ~send_arm() {
+        if (last_) {
+            core::destroy(core_.get());
+        }
+    }
     void own() noexcept { core_.own(); }
 
     bool ready() noexcept final { return core_->can_send(); }
@@ -544,12 +602,11 @@ public:
         return done;
     }
     bool link() noexcept final {
-        core_.own();
         node_.slot = &value_;
-        core_->senders.push_back(node_);
+        core_->enqueue(core_->senders, node_);
         return true;
     }
-    void unlink() noexcept final { core_->senders.remove(node_); }
+    void unlink() noexcept final { last_ = core_->leave(core_->senders, node_); }
     void won() noexcept final { closed_ = node_.kind == channel_base::node_closed; }
     void take() const {
         if (closed_) [[unlikely]] {
@@ -561,6 +618,7 @@ private:
     channel_ref<T> core_;
     item value_;
     bool closed_ = false;
+    bool last_ = false;  // this one has to free the channel
 };
 template <class T>
 struct arm_of<send_awaiter<T>> : std::type_identity<send_arm<T>> {};

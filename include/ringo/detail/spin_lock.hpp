@@ -32,14 +32,7 @@ public:
     void unlock() noexcept { locked_.store(false, std::memory_order_release); }
 
 private:
-    void lock_slow() noexcept {
-        unsigned round = 0;
-        do {
-            while (locked_.load(std::memory_order_relaxed)) {
-                spin_pause(round);
-            }
-        } while (locked_.exchange(true, std::memory_order_acquire));
-    }
+    RINGO_API void lock_slow() noexcept;  // lib/sched/runtime.cpp
 
     std::atomic<bool> locked_{false};
 };
