@@ -16,6 +16,7 @@ namespace ringo::detail {
 
 bool select_arm::prepare(bool) { return true; }
 void select_arm::won() noexcept {}
+void select_arm::leave(wake_list&) noexcept { unlink(); }
 bool select_arm::outlives_cancel() const noexcept { return false; }
 
 namespace {
@@ -237,6 +238,14 @@ void select_round::look_at_done_arms(routine* r, select_arm* const* arms, std::s
     winner_ = i != n ? i : has_otherwise ? otherwise : none;
 }
 
+void select_round::take_leave(select_arm& a) noexcept {
+    wake_list woken;
+    lock_source(a.lock_);
+    a.leave(woken);
+    unlock_source(a.lock_);
+    woken.wake_all();
+}
+
 void select_round::finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept {
     suspended_ = false;
     routine* const r = frame->self();
@@ -252,9 +261,7 @@ void select_round::finish(promise_base* frame, select_arm* const* arms, std::siz
             a.won();  // its node was taken out by the peer that claimed it
             continue;
         }
-        lock_source(a.lock_);
-        a.unlink();
-        unlock_source(a.lock_);
+        take_leave(a);
     }
     r->end_wait();
     if (!claimed) {
@@ -274,9 +281,7 @@ void select_round::abandon(promise_base* frame, select_arm* const* arms, std::si
                 a.won();  // what it holds, its destructor gives back
                 continue;
             }
-            lock_source(a.lock_);
-            a.unlink();
-            unlock_source(a.lock_);
+            take_leave(a);
         }
     }
 }

@@ -55,6 +55,9 @@ public:
     virtual bool link() = 0;
     /// Takes node_ out of the queue if it is there.
     virtual void unlink() noexcept = 0;
+    /// unlink at the end of a wait that this arm has lost; whoever is behind it and may go on now
+    /// is put into `woken`.
+    virtual void leave(wake_list& woken) noexcept;
     /// A peer has made it happen; called by the select's task.
     virtual void won() noexcept;
     /// A done() arm, which goes before the cancellation of the select itself.
@@ -93,11 +96,14 @@ public:
     /// At the end of a suspended select that is never resumed.
     void abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     std::size_t winner() const noexcept { return winner_; }
+    /// The only arm has happened without start.
+    void done_at_once() noexcept { winner_ = 0; }
     bool suspended() const noexcept { return suspended_; }
     [[noreturn]] static void throw_canceled(promise_base* frame);
 
 private:
     static bool is_ready(select_arm& a) noexcept;
+    static void take_leave(select_arm& a) noexcept;
     enum class step : std::uint8_t { decided, suspended, again };
     step evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
                   std::size_t lock_count, bool has_otherwise, const wait_ops* ops);
@@ -141,7 +147,8 @@ private:
     bool has_otherwise_;
 };
 
-/// An arm that is awaited by itself.
+/// An arm that is awaited by itself. One with a member take_at_once is asked that first: whether it
+/// can happen without further ado, that is, without the source's lock.
 template <class Arm>
 class arm_awaiter {
 public:
@@ -155,7 +162,16 @@ public:
         }
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
-    static constexpr bool await_ready() noexcept { return false; }
+    bool await_ready() noexcept {
+        if constexpr (requires { arm_.take_at_once(); }) {
+            routine* const r = frame_->self();
+            if (!starts_cancelled(r) && --r->ticks >= 0 && arm_.take_at_once()) [[likely]] {
+                round_.done_at_once();
+                return true;
+            }
+        }
+        return false;
+    }
     bool await_suspend(awaiting_frame) {
         select_arm* const a = &arm_;
         return round_.start(frame_, &a, 1, false, ops_);

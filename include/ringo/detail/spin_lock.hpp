@@ -30,6 +30,8 @@ public:
     bool try_lock() noexcept { return !locked_.exchange(true, std::memory_order_acquire); }
     /// The store is the last touch of the lock's memory: whoever locks next may free it.
     void unlock() noexcept { locked_.store(false, std::memory_order_release); }
+    /// Nobody holds it: whoever has been seen to change something under it is through with it.
+    bool is_free() const noexcept { return !locked_.load(std::memory_order_acquire); }
 
 private:
     RINGO_API void lock_slow() noexcept;  // lib/sched/runtime.cpp
