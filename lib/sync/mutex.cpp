@@ -10,6 +10,16 @@
 //
 // `woken`: a waiter has been woken in normal mode and has not competed yet; until it has, no other
 // is woken, so waiters do not overtake each other. It clears the bit itself, in enqueue_or_take.
+//
+// A select is handed the lock in either mode. It has left its other sources' queues when it runs,
+// so if it had to compete and lost, its choice would neither stand nor be open any more. It cannot
+// starve: those before it in the queue do not for longer than 1 ms, and newcomers find the lock
+// taken. One whose wait another arm or a cancel has ended is skipped by claim_front, in both modes,
+// and what is handed over then goes to the waiter behind it.
+//
+// A select must also judge all arms at one instant, while locking and unlocking need no lock_. So
+// one that finds the lock taken sets `watched`: until it lets go of lock_, the lock stays taken. If
+// it finds the lock free and somebody takes it meanwhile, its commit fails and it looks again.
 #include <ringo/sync/mutex.hpp>
 
 #include "../sched/sched.hpp"
@@ -44,8 +54,7 @@ void mutex::unlock_slow() noexcept {
 /// Lets go of the lock, or hands it over. @return the waiter to be woken, or null
 detail::waiter* mutex::pass_on_locked() noexcept {
     const std::uint32_t s = state_.load(std::memory_order_relaxed);
-    const bool hand_over = (s & starving) != 0;
-    if (!hand_over && (s & woken) != 0) {
+    if ((s & (starving | woken)) == woken) {
         state_.store(woken | (waiters_.empty() ? 0 : queued), std::memory_order_release);
         return nullptr;
     }
@@ -54,17 +63,16 @@ detail::waiter* mutex::pass_on_locked() noexcept {
         state_.store(0, std::memory_order_release);
         return nullptr;
     }
-    if (!hand_over) {
-        state_.store(woken | (waiters_.empty() ? 0 : queued), std::memory_order_release);
+    const std::uint32_t rest = waiters_.empty() ? 0 : queued;
+    if ((s & starving) == 0 && n->kind != detail::mutex_awaiter::in_select) {
+        state_.store(woken | rest, std::memory_order_release);
         return n->owner;
     }
     n->kind = detail::mutex_awaiter::handed_over;
     const std::int64_t since = *static_cast<const std::int64_t*>(n->slot);
-    if (waiters_.empty()) {
-        state_.store(locked, std::memory_order_relaxed);
-    } else if (detail::now_ns() - since < starvation_ns) {
-        state_.store(locked | queued, std::memory_order_relaxed);
-    }
+    const bool still_starving =
+        (s & starving) != 0 && rest != 0 && detail::now_ns() - since >= starvation_ns;
+    state_.store(locked | rest | (still_starving ? starving : 0), std::memory_order_relaxed);
     return n->owner;
 }
 
@@ -177,6 +185,41 @@ void mutex_awaiter::abandon(bool woken) noexcept {
         wake(next);
     }
 }
+
+// --- the arm ------------------------------------------------------------------------------------
+
+bool mutex_arm::ready() noexcept {
+    std::uint32_t s = m_.state_.load(std::memory_order_relaxed);
+    while ((s & (mutex::locked | mutex::starving)) != 0) {
+        if ((s & mutex::watched) != 0 ||
+            m_.state_.compare_exchange_weak(s, s | mutex::watched, std::memory_order_relaxed)) {
+            return false;
+        }
+    }
+    return true;
+}
+bool mutex_arm::commit(wake_list&) noexcept {
+    held_ = m_.try_take();
+    return held_;
+}
+bool mutex_arm::link() {
+    // Found taken, and watched since: so it still is.
+    m_.state_.fetch_or(mutex::queued, std::memory_order_relaxed);
+    since_ = now_ns();
+    node_.slot = &since_;
+    node_.kind = mutex_awaiter::in_select;
+    m_.waiters_.push_back(node_);
+    return true;
+}
+void mutex_arm::unlink() noexcept {
+    if (node_.linked) {
+        m_.waiters_.remove(node_);
+        if (m_.waiters_.empty()) {
+            m_.state_.fetch_and(mutex::locked | mutex::woken, std::memory_order_relaxed);
+        }
+    }
+}
+void mutex_arm::won() noexcept { held_ = true; }
 
 }  // namespace detail
 }  // namespace ringo

@@ -52,49 +52,22 @@ void wait_group::member_ended(completion* self, detail::routine* r,
 
 namespace detail {
 
-bool wait_group_awaiter::suspend() noexcept {
-    static constexpr wait_ops ops{"wait group"};
-    routine* const r = frame_->self();
-    r->leaf = frame_;
-    r->aux = reinterpret_cast<std::uintptr_t>(&ops);
-    node_.owner = r;
-    if (starts_cancelled(r)) [[unlikely]] {
-        r->begin(wait_phase::canceled);
-        return false;
-    }
-    {
-        const std::lock_guard guard(g_.lock_);
-        if (g_.count_.load(std::memory_order_acquire) != 0) {
-            g_.waiters_.push_back(node_);
-            if (publish_wait(r)) {
-                return true;
-            }
-            g_.waiters_.remove(node_);
-            return false;
-        }
-    }
-    node_.owner = nullptr;
-    return continue_or_yield(r);
-}
+const wait_ops wait_group_arm::ops{"wait group"};
 
-void wait_group_awaiter::unlink() noexcept {
-    const std::lock_guard guard(g_.lock_);
-    g_.waiters_.remove(node_);
+bool wait_group_arm::ready() noexcept { return g_.count_.load(std::memory_order_acquire) == 0; }
+bool wait_group_arm::commit(wake_list&) noexcept { return ready(); }
+bool wait_group_arm::link() {
+    g_.waiters_.push_back(node_);
+    return true;
 }
+void wait_group_arm::unlink() noexcept { g_.waiters_.remove(node_); }
+void wait_group_arm::won() noexcept { waited_ = true; }
 
-void wait_group_awaiter::await_resume() {
-    if (node_.owner == nullptr) {
-        return;
-    }
-    routine* const r = frame_->self();
-    const wait_phase p = r->phase();
-    r->end_wait();
-    // Under the lock also when claimed: whoever claimed us may still hold it, and we may destroy
-    // the group next.
-    unlink();
-    node_.owner = nullptr;
-    if (p == wait_phase::canceled) {
-        throw_canceled(r);
+/// All waits have been ended together, at zero. Whoever has added since then has not waited for
+/// this one to return, and might as well have done so a moment earlier, before the zero.
+void wait_group_arm::check_reuse() const {
+    if (g_.count_.load(std::memory_order_relaxed) != 0) {
+        throw std::logic_error("ringo: wait_group is reused before a previous wait has returned");
     }
 }
 

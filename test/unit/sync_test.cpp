@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/death.hpp"
 
 #include <doctest/doctest.h>
 
@@ -646,4 +647,332 @@ TEST_CASE("plain threads take part: they add, count down and unlock") {
         }
         CHECK(wg.count() == 0);
     }
+}
+
+TEST_CASE("TestMutexMisuse: unlock of an unlocked mutex ends the program with a message") {
+    using ringo::test::message_of_death;
+    const std::string text = "ringo: unlock of unlocked mutex\n";
+    CHECK(message_of_death([] {
+              mutex mu;
+              mu.unlock();
+          }) == text);
+    CHECK(message_of_death([] {
+              mutex mu;
+              mutex_guard g = mu.try_lock();
+              mu.unlock();
+              g.unlock();
+          }) == text);
+    CHECK(message_of_death([] {
+              mutex mu;
+              {
+                  const mutex_guard g = mu.try_lock();
+              }
+              mu.unlock();
+          }) == text);
+}
+
+// --- arms of select -----------------------------------------------------------------------------
+
+TEST_CASE("a lock is an arm: taken when it happens, and only then") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            mutex mu;
+            channel<int> never;
+            // Free.
+            const int how = co_await select(on(mu.lock(),
+                                               [&](mutex_guard g) {
+                                                   CHECK(g);
+                                                   CHECK_FALSE(mu.try_lock());
+                                                   return 1;
+                                               }),
+                                            on(never.recv(), [] { return 2; }));
+            CHECK(how == 1);
+            CHECK(mu.try_lock());
+            // A handler that does not want the guard.
+            co_await select(on(mu.lock(), [&] { CHECK(mu.try_lock()); }));
+            // Held, with a default, and with a time-out.
+            mutex_guard held = co_await mu.lock();
+            CHECK(co_await select(on(mu.lock(), [] { return 1; }), otherwise([] { return 3; })) ==
+                  3);
+            CHECK(co_await select(on(mu.lock(), [] { return 1; }),
+                                  on(after(1ms), [] { return 4; })) == 4);
+            held.unlock();
+            mutex_guard again = mu.try_lock();
+            CHECK(again);  // nobody is left in the queue, nobody has it
+            // Released while the select waits.
+            auto waiter = go([&]() -> task<int> {
+                co_return co_await select(on(never.recv(), [] { return 2; }),
+                                          on(mu.lock(), [](mutex_guard g) { return g ? 1 : 0; }));
+            });
+            co_await sleep(200us);
+            CHECK_FALSE(waiter.done());
+            again.unlock();
+            CHECK(co_await waiter == 1);
+            CHECK(mu.try_lock());
+            // Without handlers.
+            auto r = co_await select(never.recv(), mu.lock());
+            CHECK(r.index() == 1);
+            CHECK(ringo::get<1>(r));
+            CHECK_FALSE(mu.try_lock());
+        });
+    }
+}
+
+TEST_CASE("unlock hands the lock over to a waiting select; nobody barges in between") {
+    run_at(1, []() -> task<> {
+        mutex mu;
+        channel<int> never;
+        std::vector<int> order;
+        mutex_guard held = co_await mu.lock();
+        wait_group all;
+        for (int i = 0; i < 6; ++i) {
+            all.go([&, i]() -> task<> {
+                if (i % 2 == 0) {
+                    co_await select(on(mu.lock(), [&] { order.push_back(i); }),
+                                    on(never.recv(), [] {}));
+                } else {
+                    const mutex_guard g = co_await mu.lock();
+                    order.push_back(i);
+                }
+            });
+            co_await yield();
+            co_await yield();
+        }
+        held.unlock();
+        CHECK_FALSE(mu.try_lock());  // the first one has it, though it has not run yet
+        co_await all.wait();
+        CHECK((order == std::vector<int>{0, 1, 2, 3, 4, 5}));
+        CHECK(mu.try_lock());
+    });
+}
+
+TEST_CASE("a select whose other arm has been chosen is passed over by unlock") {
+    run_at(1, []() -> task<> {
+        mutex mu;
+        channel<int> other;
+        int a = 0;
+        int b = 0;
+        mutex_guard held = co_await mu.lock();
+        auto selects = go([&]() -> task<> {
+            co_await select(on(mu.lock(), [&] { a = 1; }), on(other.recv(), [&] { a = 2; }));
+        });
+        co_await yield();
+        auto waits = go([&]() -> task<> {
+            const mutex_guard g = co_await mu.lock();
+            b = 1;
+        });
+        co_await yield();
+        CHECK(other.try_send(1));  // chosen, and not run yet
+        held.unlock();
+        co_await waits;
+        co_await selects;
+        CHECK(a == 2);
+        CHECK(b == 1);
+        CHECK(mu.try_lock());
+        // The same with a cancel.
+        held = co_await mu.lock();
+        cancelable_context x = with_cancel(current_context());
+        const auto cancelled = [&](context) -> task<> {
+            try {
+                co_await select(on(mu.lock(), [&] { a = 3; }), on(other.recv(), [&] { a = 4; }));
+            } catch (const canceled&) {
+                a = 5;
+            }
+        };
+        auto first = go(cancelled, x.ctx);
+        co_await yield();
+        auto second = go([&]() -> task<> {
+            co_await select(on(mu.lock(), [&] { b = 2; }), on(other.recv(), [&] { b = 3; }));
+        });
+        co_await yield();
+        x.cancel();
+        held.unlock();
+        co_await second;
+        co_await first;
+        CHECK(a == 5);
+        CHECK(b == 2);
+        CHECK(mu.try_lock());
+    });
+}
+
+TEST_CASE("TestMutexFairness: a select does not starve beside a task that locks again and again") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            mutex mu;
+            channel<int> never;
+            std::atomic<bool> stop{false};
+            auto hog = go([&]() -> task<> {
+                while (!stop) {
+                    const mutex_guard g = co_await mu.lock();
+                    co_await sleep(100us);
+                }
+            });
+            for (int i = 0; i < 10; ++i) {
+                co_await sleep(100us);
+                co_await select(on(mu.lock(), [] {}), on(never.recv(), [] {}));
+            }
+            stop = true;
+            co_await hog;
+        });
+    }
+}
+
+TEST_CASE("TestNonblockSelectRace, with locks: one of two is always free, so never the default") {
+    for (const unsigned workers : {2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            mutex a;
+            mutex b;
+            std::atomic<bool> stop{false};
+            auto toggler = go([&]() -> task<> {
+                while (!stop) {
+                    {
+                        const mutex_guard g = co_await a.lock();
+                    }
+                    const mutex_guard g = co_await b.lock();
+                }
+            });
+            int missed = 0;
+            for (int i = 0; i < scaled(100'000); ++i) {
+                co_await select(on(a.lock(), [] {}), on(b.lock(), [] {}),
+                                otherwise([&] { ++missed; }));
+            }
+            stop = true;
+            co_await toggler;
+            CHECK(missed == 0);
+            CHECK(a.try_lock());
+            CHECK(b.try_lock());
+        });
+    }
+}
+
+TEST_CASE("locks and selects on two mutexes, cancelled now and then: exclusion, and nothing left") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            mutex mu[2];
+            long n[2] = {0, 0};
+            std::atomic<long> taken[2] = {0, 0};
+            wait_group all;
+            for (int t = 0; t < 8; ++t) {
+                all.go([&, t]() -> task<> {
+                    for (int i = 0; i < scaled(3000); ++i) {
+                        int got = -1;
+                        try {
+                            if ((i + t) % 3 == 0) {
+                                const mutex_guard g = co_await mu[i % 2].lock();
+                                ++n[i % 2];
+                                ++taken[i % 2];
+                            } else {
+                                auto one = select(mu[0].lock(), mu[1].lock(),
+                                                  after(std::chrono::microseconds(i % 50)));
+                                auto r = co_await std::move(one);
+                                got = static_cast<int>(r.index());
+                                if (got < 2) {
+                                    ++n[got];
+                                    ++taken[got];
+                                }
+                                if (i % 8 == 0) {
+                                    co_await yield();
+                                }
+                            }
+                        } catch (const canceled&) {
+                        }
+                    }
+                });
+            }
+            co_await all.wait();
+            for (int k = 0; k < 2; ++k) {
+                CHECK(n[k] == taken[k]);
+                CHECK(mu[k].try_lock());
+            }
+        });
+    }
+}
+
+TEST_CASE(
+    "a select destroyed while it waits for a lock, or has just been given it, leaves it free") {
+    for (int i = 0; i < scaled(200); ++i) {
+        mutex mu;
+        mutex_guard held = mu.try_lock();
+        {
+            runtime rt(options{.workers = 2});
+            for (int k = 0; k < 4; ++k) {
+                (void)rt.go([&mu]() -> task<> {
+                    channel<int> never;
+                    auto r = co_await select(never.recv(), mu.lock());
+                    co_await sleep(1h);
+                });
+            }
+            if (i % 2 == 0) {
+                std::this_thread::sleep_for(200us);
+            }
+            if (i % 4 < 2) {
+                held.unlock();
+            }
+        }
+        held.unlock();
+        CHECK(mu.try_lock());
+    }
+}
+
+TEST_CASE("the wait of a wait group is an arm; one that loses changes nothing") {
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            wait_group wg;
+            channel<int> never;
+            CHECK(co_await select(on(wg.wait(), [] { return 1; }),
+                                  on(never.recv(), [] { return 2; })) == 1);
+            wg.add(1);
+            CHECK(co_await select(on(wg.wait(), [] { return 1; }), otherwise([] { return 3; })) ==
+                  3);
+            CHECK(co_await select(on(wg.wait(), [] { return 1; }),
+                                  on(after(1ms), [] { return 4; })) == 4);
+            std::atomic<int> released{0};
+            wait_group waiters;
+            for (int i = 0; i < 10; ++i) {
+                waiters.go([&, i]() -> task<> {
+                    if (i % 2 == 0) {
+                        co_await wg.wait();
+                    } else {
+                        co_await select(on(wg.wait(), [] {}), on(never.recv(), [] {}));
+                    }
+                    ++released;
+                });
+            }
+            co_await sleep(200us);
+            CHECK(released == 0);
+            wg.done();
+            co_await waiters.wait();
+            CHECK(released == 10);
+        });
+    }
+}
+
+TEST_CASE("TestWaitGroupMisuse: reuse before a wait has returned throws from that wait") {
+    run_at(1, []() -> task<> {
+        wait_group wg;
+        channel<int> never;
+        for (const bool in_select : {false, true}) {
+            const bool selects = in_select;
+            bool thrown = false;
+            wg.add(1);
+            auto waiter = go([&]() -> task<> {
+                try {
+                    if (selects) {
+                        co_await select(on(wg.wait(), [] {}), on(never.recv(), [] {}));
+                    } else {
+                        co_await wg.wait();
+                    }
+                } catch (const std::logic_error&) {
+                    thrown = true;
+                }
+            });
+            co_await yield();
+            wg.done();  // the wait is over, but has not returned
+            wg.add(1);
+            co_await waiter;
+            CHECK(thrown);
+            wg.done();
+            co_await wg.wait();
+        }
+    });
 }

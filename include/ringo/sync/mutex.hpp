@@ -4,9 +4,11 @@
 
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
+#include <ringo/detail/select_arm.hpp>
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 namespace ringo {
@@ -14,7 +16,10 @@ namespace ringo {
 class mutex;
 namespace detail {
 class mutex_awaiter;
-}
+class mutex_arm;
+template <class Guard>
+struct guard_access;
+}  // namespace detail
 
 /// Ownership of a mutex; unlocks when it goes.
 class [[nodiscard("the lock is held while the guard lives: name it")]] mutex_guard {
@@ -33,8 +38,9 @@ public:
 
 private:
     friend class mutex;
-    friend class condition_variable;
     friend class detail::mutex_awaiter;
+    friend class detail::mutex_arm;
+    friend struct detail::guard_access<mutex_guard>;
     explicit mutex_guard(mutex* m) noexcept : m_(m) {}
     mutex* m_ = nullptr;
 };
@@ -43,7 +49,8 @@ private:
 ///
 /// Waiters are first in, first out, but a task that comes by may take a free lock before the one
 /// that has been woken for it; a waiter that has starved for 1 ms gets the lock handed over
-/// directly. Not recursive. Must outlive its waiters. **Thread safety**: all members from anywhere.
+/// directly, and so does a select, which cannot compete again. Not recursive. Must outlive its
+/// waiters. **Thread safety**: all members from anywhere.
 class RINGO_API mutex {
 public:
     mutex() noexcept = default;
@@ -75,12 +82,15 @@ public:
 
 private:
     friend detail::mutex_awaiter;
+    friend detail::mutex_arm;
     // `locked`: somebody has it. `queued`: there are waiters. `starving`: unlock hands over.
-    // `woken`: a waiter is on its way, so unlock wakes no other.
+    // `woken`: a waiter is on its way, so unlock wakes no other. `watched`: unlock takes lock_,
+    // because a select that holds it has found the lock taken.
     static constexpr std::uint32_t locked = 1;
     static constexpr std::uint32_t queued = 2;
     static constexpr std::uint32_t starving = 4;
     static constexpr std::uint32_t woken = 8;
+    static constexpr std::uint32_t watched = 16;
 
     bool try_take() noexcept {
         std::uint32_t s = state_.load(std::memory_order_relaxed);
@@ -100,7 +110,7 @@ private:
     }
     void unlock_contended(std::uint32_t s) noexcept {
         // With somebody on its way already, there is nobody to be woken.
-        while ((s & (locked | woken | starving)) == (locked | woken)) {
+        while ((s & (locked | woken | starving | watched)) == (locked | woken)) {
             if (state_.compare_exchange_weak(s, s & ~locked, std::memory_order_release,
                                              std::memory_order_relaxed)) {
                 return;
@@ -127,7 +137,9 @@ namespace detail {
 /// The awaiter of mutex::lock.
 class RINGO_API mutex_awaiter : resume_hook {
 public:
-    static constexpr std::uint8_t handed_over = 1;  // wait_node::kind
+    // wait_node::kind: 0, or
+    static constexpr std::uint8_t handed_over = 1;
+    static constexpr std::uint8_t in_select = 2;
     explicit mutex_awaiter(mutex& m) noexcept : m_(m) {}
     mutex_awaiter(mutex_awaiter&& other) noexcept : m_(other.m_) {}
     ~mutex_awaiter() {
@@ -149,6 +161,7 @@ public:
     }
 
 private:
+    friend class mutex_arm;
     bool suspend() noexcept;
     void finish_wait();
     void abandon(bool woken) noexcept;
@@ -164,6 +177,36 @@ private:
     };
     std::int64_t since_;
 };
+
+/// mutex::lock as an arm: unlock hands the lock over to it.
+class RINGO_API mutex_arm final : public select_arm {
+public:
+    using result = mutex_guard;
+    explicit mutex_arm(mutex_awaiter&& a) noexcept : m_(a.m_) { lock_ = key(m_.lock_); }
+    mutex_arm(mutex_arm&& other) noexcept
+        : select_arm(std::move(other)), m_(other.m_), held_(std::exchange(other.held_, false)) {}
+    ~mutex_arm() {
+        if (held_) {
+            m_.unlock();
+        }
+    }
+    bool ready() noexcept override;
+    bool commit(wake_list& woken) noexcept override;
+    bool link() override;
+    void unlink() noexcept override;
+    void won() noexcept override;
+    mutex_guard take() noexcept {
+        held_ = false;
+        return mutex_guard(&m_);
+    }
+
+private:
+    mutex& m_;
+    bool held_ = false;  // from the choice until take
+    std::int64_t since_ = 0;
+};
+template <>
+struct arm_of<mutex_awaiter> : std::type_identity<mutex_arm> {};
 
 }  // namespace detail
 

@@ -4,6 +4,7 @@
 
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
+#include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/spawn.hpp>
 
 #include <atomic>
@@ -13,13 +14,14 @@
 namespace ringo {
 
 namespace detail {
-class wait_group_awaiter;
+class wait_group_arm;
 }
 
 /// Waits for a number of tasks to finish, as Go's sync.WaitGroup.
 ///
-/// Add before the task that calls done() is started. May be used again once all waits have
-/// returned, and destroyed as soon as wait() has. **Thread safety**: all members from anywhere.
+/// Add before the task that calls done() is started. May be used again, or destroyed, once every
+/// wait has returned; the done() that ended them need not have. **Thread safety**: all members from
+/// anywhere.
 class RINGO_API wait_group : detail::completion {
 public:
     wait_group() noexcept : completion{&wait_group::member_ended} {}
@@ -36,7 +38,9 @@ public:
     ///
     /// **Resumes** on a worker. **Cancellation** is prompt: throws ringo::canceled.
     /// **Cancel safety**: losing a select changes nothing.
-    [[nodiscard("wait does nothing until it is awaited")]] detail::wait_group_awaiter
+    /// @throws std::logic_error when the group is in use again before this wait has returned
+    [[nodiscard(
+        "wait does nothing until it is awaited")]] detail::arm_awaiter<detail::wait_group_arm>
     wait() noexcept;
 
     /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
@@ -48,7 +52,7 @@ public:
     std::int64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
 private:
-    friend detail::wait_group_awaiter;
+    friend detail::wait_group_arm;
     void start(detail::routine* r);
     static void member_ended(completion* self, detail::routine* r,
                              std::exception_ptr error) noexcept;
@@ -60,33 +64,40 @@ private:
 
 namespace detail {
 
-/// The awaiter of wait_group::wait.
-class RINGO_API wait_group_awaiter {
+/// wait_group::wait.
+class RINGO_API wait_group_arm : public select_arm {
 public:
-    explicit wait_group_awaiter(wait_group& g) noexcept : g_(g) {}
-    wait_group_awaiter(wait_group_awaiter&& other) noexcept : g_(other.g_) {}
-    ~wait_group_awaiter() {
-        if (node_.owner != nullptr) {
-            unlink();
+    using result = void;
+    explicit wait_group_arm(wait_group& g) noexcept : g_(g) { lock_ = key(g_.lock_); }
+    wait_group_arm(wait_group_arm&&) noexcept = default;
+    /// The step to zero is made under the lock: once that is free, done() is through with the
+    /// group.
+    bool take_at_once() const noexcept {
+        return g_.count_.load(std::memory_order_acquire) == 0 && g_.lock_.is_free();
+    }
+    bool ready() noexcept override;
+    bool commit(wake_list& woken) noexcept override;
+    bool link() override;
+    void unlink() noexcept override;
+    void won() noexcept override;
+    void take() const {
+        if (waited_) {
+            check_reuse();
         }
     }
-    void attach(promise_base& p) noexcept { frame_ = &p; }
-    static constexpr bool await_ready() noexcept { return false; }
-    bool await_suspend(awaiting_frame) noexcept { return suspend(); }
-    void await_resume();
+
+    static const wait_ops ops;
 
 private:
-    bool suspend() noexcept;
-    void unlink() noexcept;
+    void check_reuse() const;
     wait_group& g_;
-    promise_base* frame_ = nullptr;
-    wait_node node_;
+    bool waited_ = false;
 };
 
 }  // namespace detail
 
-inline detail::wait_group_awaiter wait_group::wait() noexcept {
-    return detail::wait_group_awaiter(*this);
+inline detail::arm_awaiter<detail::wait_group_arm> wait_group::wait() noexcept {
+    return detail::arm_awaiter<detail::wait_group_arm>(detail::wait_group_arm::ops, *this);
 }
 
 template <class F, class... Args>

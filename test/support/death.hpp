@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns what tests of fatal misuse need: a child process that is to abort, and what it printed.
+#pragma once
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace ringo::test {
+
+/// Calls `f` in a child process. @return what that wrote to stderr before it aborted; if it did
+/// not, "did not abort"
+template <class F>
+std::string message_of_death(F f) {
+    int ends[2];
+    if (::pipe(ends) != 0) {
+        std::abort();
+    }
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const rlimit no_core{0, 0};
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        std::signal(SIGABRT, SIG_DFL);
+        ::dup2(ends[1], STDERR_FILENO);
+        f();
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    std::string text;
+    char buffer[256];
+    for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+        text.append(buffer, static_cast<std::size_t>(n));
+    }
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : "did not abort";
+}
+
+}  // namespace ringo::test
