@@ -15,6 +15,7 @@
 #include <ringo/scope.hpp>
 #include <ringo/select.hpp>
 #include <ringo/sync/mutex.hpp>
+#include <ringo/sync/rw_mutex.hpp>
 #include <ringo/sync/wait_group.hpp>
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>
