@@ -16,6 +16,7 @@
 #include <ringo/select.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/rw_mutex.hpp>
+#include <ringo/sync/semaphore.hpp>
 #include <ringo/sync/wait_group.hpp>
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>
