@@ -14,7 +14,9 @@
 #include <ringo/runtime.hpp>
 #include <ringo/scope.hpp>
 #include <ringo/select.hpp>
+#include <ringo/sync/barrier.hpp>
 #include <ringo/sync/condition_variable.hpp>
+#include <ringo/sync/latch.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/sync/semaphore.hpp>
