@@ -7,25 +7,23 @@ import re
 ORDER = ["tour", "hello", "pingpong", "pipeline", "sieve", "fan_in", "search", "balance", "pool"]
 
 
-def comment(path):
-    """(the sentence that says what it is, the other paragraphs) of the comment at the top."""
-    lines = []
-    for line in path.read_text().splitlines()[1:]:  # behind the licence
-        if not line.startswith("//"):
-            break
-        lines.append(line[2:])
-    paragraphs = [re.sub(r"\s+", " ", p).strip()
-                  for p in re.split(r"\n\s*\n|\n(?= (?:Teaches|Run it|Prints):)", "\n".join(lines))]
-    paragraphs = [p for p in paragraphs if p]
-    return paragraphs[0], paragraphs[1:]
+def paragraphs(text):
+    parts = re.split(r"\n\s*\n|\n(?= (?:Teaches|Run it|Prints):)", text)
+    return [p for p in (re.sub(r"\s+", " ", part).strip() for part in parts) if p]
 
 
 def about(path):
-    """As comment(), of the README of a sample that is a folder with one."""
+    """What a sample is, in paragraphs: out of the README of its folder, or the comment at its top."""
     readme = path.parent / "README.md"
-    if path.stem != "main" or not readme.is_file():
-        return comment(path)
-    return re.sub(r"\s+", " ", readme.read_text().split("\n\n")[1]), []
+    if readme.is_file():
+        return paragraphs(readme.read_text())[1:2]
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("//"):
+            break
+        if "SPDX" not in line:
+            lines.append(line[2:])
+    return paragraphs("\n".join(lines)) or [path.stem]
 
 
 def program(path):
@@ -67,7 +65,7 @@ def write(source, out):
     table = ["| sample | what it is |", "|---|---|"]
     found = samples(source)
     for name, path in found.items():
-        first, rest = about(path)
+        first, *rest = about(path)
         table.append(f"| \\subpage sample_{name} | {escape(first)} |")
         page = [f"# {title(name)} {{#sample_{name}}}", "", escape(first), ""]
         for paragraph in rest:
