@@ -8,6 +8,7 @@ usage: run.py [options] SOURCE PROGRAM [ARGS]
   --status N     the exit status to expect (0)
   --stderr TEXT  what standard error must contain; without it nothing but a note on io_uring may
                  be written there
+  --silent       expect no output, whatever the block says
   --twin FILE.go compare with what this Go program prints when given the same arguments, instead of
                  the block; exit status 77 (skipped) where Go is not installed
   --cache DIR    where to keep what Go builds
@@ -75,6 +76,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--status", type=int, default=0)
     parser.add_argument("--stderr")
+    parser.add_argument("--silent", action="store_true")
     parser.add_argument("--twin")
     parser.add_argument("--cache", default="go-twins")
     parser.add_argument("source")
@@ -82,6 +84,8 @@ def main():
     args = parser.parse_args()
 
     wanted, unordered = expected_block(args.source)
+    if args.silent:
+        wanted = [""]
     if args.twin:
         twin = run([build_twin(args.twin, args.cache)] + args.command[1:])
         if twin.returncode != 0:
