@@ -88,7 +88,8 @@ def public(text):
     # What is only good for being awaited is called that, whatever type it has.
     text = re.sub(r'\[\[nodiscard\("[^"]*until it is awaited[^"]*"\)\]\](\s+(?:static |inline )*)auto\b',
                   r"\1awaitable", text)
-    text = re.sub(r"\b(?:net::|fs::|os::)?detail::\w+_(?:awaiter|operation)(?:<[^;{(]*?>+)?(?=\s+[\w&(])", "awaitable", text)
+    text = re.sub(r"\b(?:net::|fs::|os::)?detail::\w+_(?:awaiter|operation)(?:<[^;{(]*?>+)?(?=\s+[\w&(])",
+                  lambda m: "awaitable" + "\n" * m[0].count("\n"), text)
     return re.sub(r"\[\[[^\]]*\]\] ?", lambda m: "\n" * m[0].count("\n"), text)
 
 

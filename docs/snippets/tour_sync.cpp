@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -42,6 +43,41 @@ ringo::task<> fill(phone_book& book) {
 }
 //! [wait_group]
 
+//! [condition]
+// A box with room for one: who finds it full, or empty, waits.
+class box {
+public:
+    ringo::task<> put(int v) {
+        auto guard = co_await mutex_.lock();
+        co_await changed_.wait(guard, [&] { return !full_; });
+        value_ = v;
+        full_ = true;
+        changed_.notify_all();
+    }
+    ringo::task<int> take() {
+        auto guard = co_await mutex_.lock();
+        co_await changed_.wait(guard, [&] { return full_; });
+        full_ = false;
+        changed_.notify_all();
+        co_return value_;
+    }
+
+private:
+    ringo::mutex mutex_;
+    ringo::condition_variable changed_;
+    bool full_ = false;
+    int value_ = 0;
+};
+//! [condition]
+
+//! [semaphore]
+ringo::task<> download(ringo::semaphore& megabytes, int size) {
+    co_await megabytes.acquire(size);  // first in, first out
+    co_await ringo::sleep(100us);
+    megabytes.release(size);
+}
+//! [semaphore]
+
 //! [timer]
 ringo::task<> once_later() {
     ringo::timer t(1ms);
@@ -69,6 +105,26 @@ int main() {
         co_await fill(book);
         const auto number = co_await book.find("person 7");
         fmt::print("{}\n", number);
+
+        box b;
+        auto fill_box = [&]() -> ringo::task<> {
+            for (int i = 1; i <= 3; ++i) {
+                co_await b.put(i);
+            }
+        };
+        auto filling = ringo::go(std::ref(fill_box));
+        int sum = 0;
+        for (int i = 0; i < 3; ++i) {
+            sum += co_await b.take();
+        }
+        co_await filling;
+        fmt::print("sum: {}\n", sum);
+
+        ringo::semaphore megabytes(100);
+        co_await ringo::when_all(download(megabytes, 60),
+                                 download(megabytes, 60));
+        fmt::print("all free again: {}\n", megabytes.try_acquire(100));
+
         co_await once_later();
         co_await three_times();
     });
@@ -76,6 +132,8 @@ int main() {
 
 // Output:
 // 555-7
+// sum: 6
+// all free again: true
 // fired; stop: false
 // running again; stop: true
 // three beats
