@@ -19,12 +19,23 @@ template <class T>
 class receiver;
 
 /// What became of a try_send.
+///
+/// **Thread safety**: that of a plain value.
 class try_send_result {
 public:
-    enum class outcome : std::uint8_t { sent, full, closed };
+    /// What can become of it.
+    enum class outcome : std::uint8_t {
+        sent,    ///< the value is on its way
+        full,    ///< there is no room, and nobody waits for it
+        closed,  ///< the channel takes no more
+    };
+    /// With that outcome.
     constexpr explicit try_send_result(outcome o) noexcept : outcome_(o) {}
+    /// The value is on its way.
     constexpr bool sent() const noexcept { return outcome_ == outcome::sent; }
+    /// There is no room, and nobody waits for it; so it always is for nil.
     constexpr bool full() const noexcept { return outcome_ == outcome::full; }
+    /// The channel takes no more.
     constexpr bool closed() const noexcept { return outcome_ == outcome::closed; }
     /// True if sent.
     constexpr explicit operator bool() const noexcept { return sent(); }
@@ -34,19 +45,27 @@ private:
 };
 
 /// What became of a try_recv.
+///
+/// **Thread safety**: that of T.
 template <class T>
 class try_recv_result {
 public:
+    /// A value, or none and why.
     try_recv_result(std::optional<detail::channel_value<T>> v, bool is_closed)
         : value_(std::move(v)), closed_(is_closed) {}
+    /// There is a value.
     bool has_value() const noexcept { return value_.has_value(); }
     /// Nothing there now.
     bool empty() const noexcept { return !value_ && !closed_; }
     /// Nothing there, and nothing will come.
     bool closed() const noexcept { return !value_ && closed_; }
+    /// There is a value.
     explicit operator bool() const noexcept { return has_value(); }
+    /// The value. @pre has_value()
     detail::channel_value<T>& operator*() & noexcept { return *value_; }
+    /// @overload
     detail::channel_value<T>&& operator*() && noexcept { return std::move(*value_); }
+    /// A member of the value. @pre has_value()
     detail::channel_value<T>* operator->() noexcept { return &*value_; }
 
 private:
@@ -159,6 +178,7 @@ public:
 
     /// Values inside; a snapshot. 0 for nil.
     std::size_t size() const noexcept { return core_ != nullptr ? core_->size() : 0; }
+    /// Values there is room for; 0 for an unbuffered channel, and for nil.
     std::size_t capacity() const noexcept { return core_ != nullptr ? core_->capacity : 0; }
 
     /// send for threads outside the runtime: blocks. @throws channel_closed; std::logic_error when
@@ -186,11 +206,15 @@ private:
 };
 
 /// The sending side of a channel. Made from a channel, never turned back into one.
+///
+/// **Thread safety**: as channel.
 template <class T>
 class sender {
 public:
     using value_type = T;
+    /// The sending side of `c`.
     sender(channel<T> c) noexcept : c_(std::move(c)) {}
+    /// That of the nil channel.
     sender(std::nullptr_t) noexcept : c_(nullptr) {}
     RINGO_DELETED("ringo: a receiver cannot send: make the sender from the channel",
                   sender(const receiver<T>&));
@@ -202,6 +226,7 @@ public:
     send(std::type_identity_t<U> v) const {
         return c_.send(std::move(v));
     }
+    /// See channel::send.
     [[nodiscard("send does nothing until it is awaited")]] auto send() const
         requires std::is_void_v<T>
     {
@@ -213,11 +238,13 @@ public:
     try_send_result try_send(std::type_identity_t<U>& v) const {
         return c_.try_send(v);
     }
+    /// @overload
     template <class U = T>
         requires(!std::is_void_v<T> && std::is_same_v<U, T>)
     try_send_result try_send(std::type_identity_t<U>&& v) const {
         return c_.try_send(v);
     }
+    /// @overload
     try_send_result try_send() const
         requires std::is_void_v<T>
     {
@@ -229,7 +256,9 @@ public:
                   void try_recv() const);
     /// See channel::close.
     void close() const { c_.close(); }
+    /// See channel::size.
     std::size_t size() const noexcept { return c_.size(); }
+    /// See channel::capacity.
     std::size_t capacity() const noexcept { return c_.capacity(); }
     /// See channel::blocking_send.
     template <class U = T>
@@ -237,6 +266,7 @@ public:
     void blocking_send(std::type_identity_t<U> v) const {
         c_.blocking_send(std::move(v));
     }
+    /// True for the same channel.
     friend bool operator==(const sender& a, const sender& b) noexcept { return a.c_ == b.c_; }
 
 private:
@@ -245,11 +275,15 @@ private:
 
 /// The receiving side of a channel. Made from a channel, never turned back into one; it cannot
 /// close.
+///
+/// **Thread safety**: as channel.
 template <class T>
 class receiver {
 public:
     using value_type = T;
+    /// The receiving side of `c`.
     receiver(channel<T> c) noexcept : c_(std::move(c)) {}
+    /// That of the nil channel.
     receiver(std::nullptr_t) noexcept : c_(nullptr) {}
     RINGO_DELETED("ringo: a sender cannot receive: make the receiver from the channel",
                   receiver(const sender<T>&));
@@ -264,10 +298,13 @@ public:
                   void send(...) const);
     RINGO_DELETED("ringo: a receiver only receives: send to the channel or to a sender",
                   void try_send(...) const);
+    /// See channel::size.
     std::size_t size() const noexcept { return c_.size(); }
+    /// See channel::capacity.
     std::size_t capacity() const noexcept { return c_.capacity(); }
     /// See channel::blocking_recv.
     std::optional<detail::channel_value<T>> blocking_recv() const { return c_.blocking_recv(); }
+    /// True for the same channel.
     friend bool operator==(const receiver& a, const receiver& b) noexcept { return a.c_ == b.c_; }
 
 private:

@@ -172,6 +172,7 @@ public:
         return *this;
     }
     ~cancel_func();
+    /// Cancels.
     void operator()() const noexcept;
 
 private:
@@ -182,9 +183,12 @@ private:
 };
 
 /// As cancel_func; takes the reason that context::cause() will report.
+///
+/// **Thread safety**: may be called from any thread, also at the same time.
 class RINGO_API
     [[nodiscard("the context is cancelled when the cancel_func is destroyed")]] cancel_cause_func {
 public:
+    /// Made by with_cancel_cause.
     explicit cancel_cause_func(cancel_func f) noexcept : f_(std::move(f)) {}
     /// A null cause counts as ringo::canceled.
     void operator()(std::exception_ptr cause = nullptr) const noexcept;
@@ -201,13 +205,13 @@ private:
 
 /// A context and the function that cancels it, for `auto [ctx, cancel] = with_cancel(parent);`.
 struct cancelable_context {
-    context ctx;
-    cancel_func cancel;
+    context ctx;         ///< the child
+    cancel_func cancel;  ///< cancels it, at the latest when it goes
 };
 /// As cancelable_context, for with_cancel_cause.
 struct cancelable_context_cause {
-    context ctx;
-    cancel_cause_func cancel;
+    context ctx;               ///< the child
+    cancel_cause_func cancel;  ///< cancels it, at the latest when it goes
 };
 
 /// A child of `parent` that can be cancelled by itself. Born cancelled if `parent` is.
@@ -308,7 +312,7 @@ private:
 
 inline detail::done_awaiter context::done() const noexcept { return detail::done_awaiter(state_); }
 
-/// done() of the current context.
+/// Waits until the current context is cancelled. As context::done, for the current one.
 inline detail::done_awaiter done() noexcept {
     return detail::done_awaiter(detail::current_context_state());
 }

@@ -27,10 +27,12 @@
 
 namespace ringo {
 
-/// A duration to be read by people; see readable().
+/// A duration to be read by people; see readable(). **Thread safety**: that of a plain value.
 class readable_duration {
 public:
+    /// Made by readable().
     explicit constexpr readable_duration(duration d) noexcept : d_(d) {}
+    /// The duration.
     constexpr duration value() const noexcept { return d_; }
 
 private:

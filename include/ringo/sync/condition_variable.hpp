@@ -54,7 +54,7 @@ public:
     template <lock_guard_of_ringo Guard>
     task<> wait(Guard& guard);
 
-    /// `while (!pred()) co_await wait(guard);`
+    /// `while (!pred()) co_await wait(guard);` As wait above. @throws what pred does, too
     template <lock_guard_of_ringo Guard, std::predicate Pred>
     task<> wait(Guard& guard, Pred pred);
 

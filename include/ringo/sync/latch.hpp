@@ -24,7 +24,7 @@ class latch_arrival;
 /// all members from anywhere.
 class RINGO_API latch {
 public:
-    /// @throws std::logic_error when `expected` is negative
+    /// Opens after `expected` have come. @throws std::logic_error when that is negative
     explicit latch(std::ptrdiff_t expected);
     latch(const latch&) = delete;
     latch& operator=(const latch&) = delete;

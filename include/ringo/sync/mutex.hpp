@@ -22,6 +22,8 @@ struct guard_access;
 }  // namespace detail
 
 /// Ownership of a mutex; unlocks when it goes.
+///
+/// **Thread safety**: one owner at a time; it may unlock on another thread than it locked on.
 class [[nodiscard("the lock is held while the guard lives: name it")]] mutex_guard {
 public:
     mutex_guard() noexcept = default;

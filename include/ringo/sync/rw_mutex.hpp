@@ -21,6 +21,8 @@ struct guard_access;
 }  // namespace detail
 
 /// Ownership of an rw_mutex for writing; unlocks when it goes.
+///
+/// **Thread safety**: one owner at a time.
 class [[nodiscard("the lock is held while the guard lives: name it")]] rw_mutex_guard {
 public:
     rw_mutex_guard() noexcept = default;
@@ -44,6 +46,8 @@ private:
 };
 
 /// A share in an rw_mutex, for reading; gives it back when it goes.
+///
+/// **Thread safety**: one owner at a time.
 class [[nodiscard("the lock is held while the guard lives: name it")]] rw_mutex_shared_guard {
 public:
     rw_mutex_shared_guard() noexcept = default;
