@@ -49,6 +49,7 @@ EXAMPLE_PATH += "{out / 'pages'}"
 
     problems = check_code.check(args.source)
     problems += check_links.check(out / "html")
+    problems += check_links.check_markdown(args.source)
     for problem in problems:
         print(problem)
     if problems:

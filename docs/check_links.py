@@ -2,6 +2,7 @@
 """Looks for links that lead nowhere in built HTML. Addresses of other sites are not opened."""
 import html.parser
 import pathlib
+import re
 import urllib.parse
 
 
@@ -40,4 +41,16 @@ def check(root):
                     problems.append(f"{path.name}: no such anchor: {link}")
     if not pages:
         problems.append(f"{root}: there is no page")
+    return problems
+
+
+def check_markdown(source):
+    """The same for the pages that are read in the repository."""
+    problems = []
+    pages = [*source.glob("*.md"), *source.glob("samples/**/*.md"), *source.glob("test/**/*.md")]
+    for page in pages:
+        text = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.M | re.S)
+        for link in re.findall(r"\]\(([^)#\s]+)", text):
+            if "://" not in link and not (page.parent / link).exists():
+                problems.append(f"{page}: no such file: {link}")
     return problems

@@ -15,7 +15,7 @@ def paragraphs(text):
 def about(path):
     """What a sample is, in paragraphs: out of the README of its folder, or the comment at its top."""
     readme = path.parent / "README.md"
-    if readme.is_file():
+    if path.parent.name != "samples" and readme.is_file():
         return paragraphs(readme.read_text())[1:2]
     lines = []
     for line in path.read_text().splitlines():

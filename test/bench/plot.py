@@ -5,7 +5,7 @@
 usage: plot.py [JSON [DIR]]        (docs/benchmarks.json, docs/figures)
 
 Writes bench-machine.html, bench-bars.html, bench-behind.html and bench-table.html; pieces of a page, without
-colours of their own, so that they follow the theme of the page.
+colours of their own, so that they follow the theme of the page. Puts a short table into README.md.
 """
 import html
 import json
@@ -25,6 +25,9 @@ GROUPS = {
     "TCP echo, processor time": ["tcp_echo", "tcp_echo_512"],
     "Redis protocol, processor time": [f"redis_{c}_p{p}" for p in (1, 16) for c in ("ping", "set", "get")],
 }
+
+README_ROWS = ["spawn_join", "chan_pingpong", "chan_mpmc", "select_8", "mutex_contended", "timers_sleep", "ctx_flat",
+               "idle_mem", "tcp_echo"]
 
 
 def number(value):
@@ -107,6 +110,21 @@ def machine(head, quick):
     return f'<table class="doxtable">\n{rows}<tr><td>rounds</td><td>{note}</td></tr>\n</table>\n'
 
 
+def for_readme(lines, head):
+    """The table in README.md: some rows, and where ringo is behind."""
+    peers = [p for p in ("ringo", "go", "tokio", "asio") if any(p in x["median"] for x in lines)]
+    out = ["| row | unit | " + " | ".join(NAMES[p] for p in peers) + " |", "|---|---|" + "---|" * len(peers)]
+    for line in filter(None, (first_metric(lines, row) for row in README_ROWS)):
+        unit = f"{line['unit']}, {line['workers']} worker{'s' if line['workers'] > 1 else ''}"
+        cells = [number(line["median"][p]) if p in line["median"] else "" for p in peers]
+        out.append(f"| `{line['row']}` | {unit} | " + " | ".join(cells) + " |")
+    worse = sorted({x["row"] for x in lines if x["best_peer"] and x["ratio"].get(x["best_peer"], 0) > 1.2})
+    behind_text = ("Behind the best of them by more than 20 %: " + ", ".join(f"`{w}`" for w in worse) + "."
+                   if worse else "In no row is ringo behind the best of them by more than 20 %.")
+    where = f"{head.get('machine', '')}; {head.get('kernel', '')}; {head.get('date', '')}."
+    return "\n".join([*out, "", f"{where} {behind_text}"])
+
+
 def main():
     source = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "benchmarks.json"
     out = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "figures"
@@ -125,6 +143,12 @@ def main():
                        ("table", table(lines, peers))):
         (out / f"bench-{name}.html").write_text(text)
         print(out / f"bench-{name}.html")
+    if len(sys.argv) < 3:
+        readme = ROOT / "README.md"
+        begin, end = "<!-- benchmarks: written by test/bench/plot.py -->\n", "<!-- /benchmarks -->"
+        before, _, rest = readme.read_text().partition(begin)
+        readme.write_text(before + begin + "\n" + for_readme(lines, document["header"]) + "\n\n" + end + rest.partition(end)[2])
+        print(readme)
 
 
 main()
