@@ -44,8 +44,8 @@ ringo::task<> worker(ringo::receiver<int> jobs,
 }
 
 ringo::task<> long_lived() {
-    ringo::channel<int> jobs(
-        16);  // back-pressure: who sends more has to wait
+    // Room for 16: who sends more has to wait.
+    ringo::channel<int> jobs(16);
     ringo::channel<int> results;
     int sum = 0;
     auto body = [&](ringo::group& g) -> ringo::task<> {
@@ -93,8 +93,7 @@ ringo::task<ringo::result<int>> with_retries() {
         if (r || attempt == 5) {
             co_return r;
         }
-        co_await ringo::sleep(
-            pause);  // throws canceled when the group gives up
+        co_await ringo::sleep(pause);  // throws when we are cancelled
     }
 }
 //! [retry]

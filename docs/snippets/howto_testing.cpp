@@ -32,8 +32,7 @@ ringo::task<> greeter(ringo::net::tcp_listener& listener) {
 //! [check]
 void check(bool condition, const char* what) {
     if (!condition) {
-        throw std::runtime_error(
-            what);  // rethrown by block_on: the test fails
+        throw std::runtime_error(what);  // block_on rethrows it
     }
 }
 

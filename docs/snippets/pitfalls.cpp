@@ -34,8 +34,8 @@ ringo::task<> references() {
     int total = 0;
     co_await add_to(total, 1);  // a plain call: total outlives it
     auto body = [&](ringo::group& g) -> ringo::task<> {
-        g.go(add_to, std::ref(total),
-             2);  // shared on purpose; the scope waits for it
+        // Shared on purpose: the scope waits for it.
+        g.go(add_to, std::ref(total), 2);
         co_return;
     };
     co_await ringo::scope(body);
@@ -88,8 +88,8 @@ ringo::task<> conditions() {
 ringo::task<> locks(ringo::mutex& tasks, std::mutex& threads,
                     int& counter) {
     {
-        const std::lock_guard guard(
-            threads);  // fine: no co_await while it is held
+        // Fine: no co_await while it is held.
+        const std::lock_guard guard(threads);
         ++counter;
     }
     auto guard = co_await tasks.lock();  // may be held across one

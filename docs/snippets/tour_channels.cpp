@@ -18,8 +18,8 @@ ringo::task<> numbers(ringo::sender<int> out) {
 }
 
 ringo::task<> squares(ringo::receiver<int> in, ringo::sender<int> out) {
-    while (auto n =
-               co_await in.recv()) {  // nullopt: closed and drained
+    // The loop ends when the channel is closed and drained.
+    while (auto n = co_await in.recv()) {
         co_await out.send(*n * *n);
     }
     out.close();

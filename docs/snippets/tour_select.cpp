@@ -65,8 +65,8 @@ ringo::task<> any_of_many() {
     std::vector<ringo::channel<int>> shards(16);
     ringo::go(
         [ch = shards[11]]() -> ringo::task<> { co_await ch.send(5); });
-    const auto r = co_await ringo::select(
-        shards);  // as many arms as there are channels
+    // As many arms as there are channels.
+    const auto r = co_await ringo::select(shards);
     fmt::print("shard {} sent {}\n", r.index, *r.value);
 }
 //! [many]
