@@ -423,9 +423,12 @@ struct keep<I, Result, void> {
 }  // namespace detail
 
 /// The outcome of a select without handlers: which arm happened, and what it yielded.
+///
+/// **Thread safety**: that of the values.
 template <class... V>
 class select_result {
 public:
+    /// Arm I happened; made by select.
     template <std::size_t I, class... A>
     explicit select_result(std::in_place_index_t<I> i, A&&... a)
         : value_(i, std::forward<A>(a)...) {}
@@ -438,7 +441,9 @@ public:
     std::size_t index() const noexcept { return value_.index(); }
     /// The values; those of void are std::monostate.
     const detail::result_variant<V...>& variant() const& noexcept { return value_; }
+    /// @overload
     detail::result_variant<V...>& variant() & noexcept { return value_; }
+    /// @overload
     detail::result_variant<V...>&& variant() && noexcept { return std::move(value_); }
 
 private:
@@ -489,7 +494,7 @@ auto otherwise(F handler) {
 /// **Resumes** on a worker. **Result**: what the handler returns; without handlers, a
 /// select_result.
 /// **Cancellation**: throws ringo::canceled, unless an arm is done() of a context that the same
-/// cancel made done, or there is an otherwise.
+/// cancel made done, or there is an otherwise. **Cancel safety**: no arm has happened then.
 /// @throws channel_closed when the arm chosen is a send on a closed channel; whatever the operation
 /// or the handler throws
 template <class... On>
@@ -536,15 +541,19 @@ auto select(A&&...) {
                   "on(operation, handler) around each");
 }
 
-/// Waits for ever: Go's `select {}`. Only the cancellation of the current context ends it.
+/// Waits for ever: Go's `select {}`.
+///
+/// **Cancellation**: throws ringo::canceled; nothing else ends it. **Cancel safety**: there is
+/// nothing to lose.
 [[nodiscard("select does nothing until it is awaited")]] RINGO_API task<> select();
 
 /// Which of many channels yielded, and what.
 template <class T>
 struct received {
+    /// Channel `i` yielded `v`; made by select.
     received(std::size_t i, T v) : index(i), value(std::move(v)) {}
-    std::size_t index;
-    T value;  ///< as of recv: std::optional<T>, or bool for channel<void>
+    std::size_t index;  ///< which channel, in the order given
+    T value;            ///< as of recv: std::optional<T>, or bool for channel<void>
 };
 
 namespace detail {

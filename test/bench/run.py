@@ -567,7 +567,7 @@ def header(build_dir, field_):
     out = {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "machine": machine(),
-        "kernel": f"{platform.system()} {platform.release()}, {system}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}, {system}",
         "load": " ".join(f"{x:.2f}" for x in os.getloadavg()),
         "commit": commit or "unknown",
     }
