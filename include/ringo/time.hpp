@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns sleep, sleep_until and after.
+// Owns sleep, sleep_until, after, timer and ticker.
 #pragma once
 
 #include <ringo/context.hpp>
+#include <ringo/detail/alarm.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/timer_node.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <coroutine>
 #include <cstdint>
@@ -84,41 +84,56 @@ inline timeout after(duration d) noexcept { return timeout(detail::deadline_afte
 namespace detail {
 
 /// What a timer or ticker shares with those who wait for it. Its entry in a timer heap is there
-/// only while somebody has waited since it last fired.
-class RINGO_API tick_source {
+/// only while somebody has waited since it last rang.
+class RINGO_API tick_state final : public alarm_state {
 public:
-    tick_source(duration first, duration period);
-    void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
-    void unref() noexcept;
-    bool stop() noexcept;
-    bool reset(duration first, duration period);
+    tick_state(duration first, duration period) : alarm_state(first, period) {}
 
 private:
     friend class tick_arm;
-    struct entry : timer_node {
-        tick_source* self = nullptr;
-    };
-    ~tick_source() = default;
-    bool due(std::int64_t now) const noexcept { return active_ && when_ <= now; }
-    std::int64_t take(std::int64_t now) noexcept;
-    void arm() noexcept;
-    static void fired(timer_node* n, bool expired) noexcept;
+    ~tick_state() override = default;
+    bool wanted(bool homeless) noexcept override;
+    void* expire(std::int64_t now) noexcept override;
+    void deliver(void* what) noexcept override;
 
-    spin_lock lock_;
-    std::atomic<std::uint32_t> refs_{1};
-    bool active_ = true;
-    bool armed_ = false;  // in a heap, or being put into one; owns a reference
-    std::int64_t when_;
-    std::int64_t period_;  // 0: a timer
     wait_queue receivers_;
-    entry entry_;
+};
+
+RINGO_API duration positive_period(duration d);
+[[noreturn]] RINGO_API void timer_moved_from();
+
+/// A handle on an alarm.
+template <class State>
+class alarm_ref {
+public:
+    explicit alarm_ref(State* owned) noexcept : s_(owned) {}
+    alarm_ref(alarm_ref&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
+    alarm_ref& operator=(alarm_ref other) noexcept {
+        std::swap(s_, other.s_);
+        return *this;
+    }
+    ~alarm_ref() {
+        if (s_ != nullptr) {
+            s_->unref();
+        }
+    }
+    State* get() const noexcept { return s_; }
+    State& checked() const {
+        if (s_ == nullptr) {
+            timer_moved_from();
+        }
+        return *s_;
+    }
+
+private:
+    State* s_;
 };
 
 /// The next tick, as an arm.
 class RINGO_API tick_arm : public select_arm {
 public:
     using result = time_point;
-    explicit tick_arm(tick_source* s) noexcept;
+    explicit tick_arm(tick_state* s) noexcept;
     tick_arm(tick_arm&& other) noexcept;
     ~tick_arm();
     bool prepare(bool may_wait) override;
@@ -132,7 +147,7 @@ public:
     static const wait_ops ticker_ops;
 
 private:
-    tick_source* source_;
+    tick_state* source_;
     std::int64_t tick_ = 0;
 };
 
@@ -141,71 +156,76 @@ private:
 /// A single event in the future, with the rules of Go's timers since 1.23.
 ///
 /// Created running. A tick that nobody has received waits for ever; after stop or reset it never
-/// arrives. **Thread safety**: all members from anywhere, in a runtime.
-class RINGO_API timer {
+/// arrives. Destroying the timer stops it; who then still waits for it waits for ever. One that was
+/// moved from never ticks. **Thread safety**: all members but moves from anywhere.
+class timer {
 public:
-    /// Expires `d` from now.
-    explicit timer(duration d) : s_(new detail::tick_source(d, duration::zero())) {}
-    timer(timer&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
+    /// Expires `d` from now; at once when that is not positive, never when it is beyond the clock.
+    explicit timer(duration d) : s_(new detail::tick_state(d, duration::zero())) {}
+    timer(timer&& other) noexcept = default;
     timer& operator=(timer&& other) noexcept {
         std::swap(s_, other.s_);
         return *this;
     }
     ~timer() {
-        if (s_ != nullptr) {
-            s_->stop();
-            s_->unref();
+        if (s_.get() != nullptr) {
+            s_.get()->stop();
         }
     }
 
-    /// Waits for the expiry. Of several that wait, one is told.
+    /// Waits for the expiry. Of several that wait, the first is told.
     ///
-    /// **Resumes** on a worker. **Result**: when it expired. **Cancellation** is prompt: throws
-    /// ringo::canceled. **Cancel safety**: the tick stays.
+    /// **Resumes** on a worker. **Result**: the instant of expiry, however late it is received.
+    /// **Cancellation** is prompt: throws ringo::canceled. **Cancel safety**: the tick stays for
+    /// the next receiver.
     [[nodiscard("recv does nothing until it is awaited")]] auto recv() const noexcept {
-        return detail::arm_awaiter<detail::tick_arm>(detail::tick_arm::timer_ops, s_);
+        return detail::arm_awaiter<detail::tick_arm>(detail::tick_arm::timer_ops, s_.get());
     }
-    /// @return true when that prevents a tick: it was running, or has expired and nobody received
-    /// it
-    bool stop() noexcept { return s_->stop(); }
-    /// Expires `d` from now instead. @return as stop
-    bool reset(duration d) { return s_->reset(d, duration::zero()); }
+    /// No tick is received any more, until reset.
+    /// @return true when that prevents one: it was running, or has expired and nobody received it
+    /// @throws std::logic_error when it was moved from
+    bool stop() { return s_.checked().stop(); }
+    /// Expires `d` from now instead, also for those who wait already.
+    /// @return as stop @throws std::logic_error when it was moved from; std::bad_alloc
+    bool reset(duration d) { return s_.checked().reset(d, duration::zero()); }
 
 private:
-    detail::tick_source* s_;
+    detail::alarm_ref<detail::tick_state> s_;
 };
 
 /// An event that comes back every `period`, on the grid on which it began.
 ///
-/// At most one tick waits: a slow receiver loses ticks. **Thread safety**: as timer.
-class RINGO_API ticker {
+/// At most one tick waits: a slow receiver loses ticks, and gets the oldest one it missed, then
+/// those on the grid again. Destroying it stops it. **Thread safety**: as timer.
+class ticker {
 public:
     /// @throws std::logic_error when `period` is not positive
-    explicit ticker(duration period) : s_(new detail::tick_source(positive(period), period)) {}
-    ticker(ticker&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
+    explicit ticker(duration period)
+        : s_(new detail::tick_state(detail::positive_period(period), period)) {}
+    ticker(ticker&& other) noexcept = default;
     ticker& operator=(ticker&& other) noexcept {
         std::swap(s_, other.s_);
         return *this;
     }
-    ~ticker() {
-        if (s_ != nullptr) {
-            s_->stop();
-            s_->unref();
-        }
-    }
+    ~ticker() { stop(); }
 
     /// Waits for the next tick. As timer::recv.
     [[nodiscard("recv does nothing until it is awaited")]] auto recv() const noexcept {
-        return detail::arm_awaiter<detail::tick_arm>(detail::tick_arm::ticker_ops, s_);
+        return detail::arm_awaiter<detail::tick_arm>(detail::tick_arm::ticker_ops, s_.get());
     }
-    /// No more ticks, until reset.
-    void stop() noexcept { s_->stop(); }
-    /// Ticks every `period`, from now on. @throws std::logic_error when it is not positive
-    void reset(duration period) { s_->reset(positive(period), period); }
+    /// No more ticks, until reset; whoever waits goes on waiting.
+    void stop() noexcept {
+        if (s_.get() != nullptr) {
+            s_.get()->stop();
+        }
+    }
+    /// Ticks every `period`, from now on, also after stop.
+    /// @throws std::logic_error when it is not positive, or the ticker was moved from;
+    /// std::bad_alloc
+    void reset(duration period) { s_.checked().reset(detail::positive_period(period), period); }
 
 private:
-    static duration positive(duration d);
-    detail::tick_source* s_;
+    detail::alarm_ref<detail::tick_state> s_;
 };
 
 }  // namespace ringo

@@ -91,7 +91,8 @@ runtime_core* runtime_at(std::uint8_t index) noexcept {
 
 runtime_core* any_runtime() noexcept {
     for (std::size_t i = 1; i <= max_runtimes; ++i) {
-        if (runtime_core* rt = table[i].load(std::memory_order_acquire)) {
+        runtime_core* const rt = table[i].load(std::memory_order_acquire);
+        if (rt != nullptr && !rt->stopping()) {
             return rt;
         }
     }
@@ -654,6 +655,10 @@ void runtime_core::end_io(processor& p) noexcept {
 
 void runtime_core::stop() noexcept {
     control.fetch_or(control_stop, std::memory_order_seq_cst);
+    // Who has seen it running is done with what it starts or arms from outside; see spawn_from.
+    {
+        const std::lock_guard guard(runtimes_mutex);
+    }
     if (monitor.joinable()) {
         wake_monitor();
         monitor.join();
@@ -786,8 +791,16 @@ void runtime_core::collect_queued() noexcept {
     }
 }
 
+void runtime_core::clear_timers() noexcept {
+    for (processor* p : procs) {
+        p->timers->clear();
+    }
+}
+
 void runtime_core::release_all() noexcept {
     if (root != nullptr) {
+        // For those outside who hold it, and to let go of what is registered under it.
+        root->cancel(errc::canceled, nullptr);
         {
             const std::lock_guard guard(root->lock);
             root->rt = nullptr;
@@ -800,8 +813,8 @@ void runtime_core::release_all() noexcept {
         table[index].store(nullptr, std::memory_order_release);
     }
     outside_changed();
+    clear_timers();
     for (processor* p : procs) {
-        p->timers->clear();
         io_cancel_request* q = p->cancels.exchange(nullptr);
         while (q != nullptr) {
             if (q->op != nullptr) {
@@ -826,8 +839,34 @@ runtime_core::~runtime_core() {
     release_all();
 }
 
-// --- timers from anywhere
+// --- from anywhere
 // --------------------------------------------------------------------------
+
+runtime_core* runtime_at_hand() noexcept {
+    const thread_state& ts = this_thread();
+    if (ts.outside != nullptr) {
+        return ts.outside;
+    }
+    return ts.m != nullptr ? ts.m->rt : any_runtime();
+}
+
+bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
+    const machine* const m = this_machine();
+    const bool inside = m != nullptr && m->rt == rt;
+    std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
+    if (!inside) {
+        alive.lock();
+        const bool there = std::any_of(std::begin(table), std::end(table), [&](const auto& e) {
+            return e.load(std::memory_order_relaxed) == rt;
+        });
+        if (!there || rt->stopping()) {
+            return false;
+        }
+    }
+    const spawn_scope here(rt);
+    spawn_start(make(arg));
+    return true;
+}
 
 void timer_arm(timer_node& n) {
     machine* const m = this_machine();
@@ -842,7 +881,7 @@ void timer_arm(timer_node& n) {
         return;
     }
     const std::lock_guard guard(runtimes_mutex);  // keeps the runtime alive
-    runtime_core* rt = this_thread().outside != nullptr ? this_thread().outside : any_runtime();
+    runtime_core* const rt = runtime_at_hand();
     if (rt == nullptr) {
         throw std::logic_error(
             "ringo: a timer or deadline needs a runtime: there is none in this process yet");
@@ -891,6 +930,7 @@ void runtime::shutdown(duration grace) {
     core_->teardown();
     core_->life.store(detail::runtime_life::over, std::memory_order_release);
     detail::outside_changed();
+    core_->clear_timers();
 }
 
 metrics runtime::stats() const {

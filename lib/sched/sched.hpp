@@ -191,6 +191,7 @@ public:
     void teardown() noexcept;
     void collect_queued() noexcept;
     void release_all() noexcept;
+    void clear_timers() noexcept;
     void finish(machine* m, routine* r) noexcept;
 
     options opts;
@@ -240,6 +241,12 @@ extern std::mutex runtimes_mutex;
 /// Held by a monitor while it looks for a deadlock, or does what a signal asks for. Before
 /// runtimes_mutex.
 extern std::mutex watch_mutex;
+/// That of the running task or spawn_scope; on other threads any that runs; null when there is
+/// none.
+runtime_core* runtime_at_hand() noexcept;
+/// Starts the routine that `make` makes, in `rt`, from any thread.
+/// @return false, and nothing is made, when that runtime has ended or is about to
+bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg);
 
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;
