@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <system_error>
 #include <utility>
 
@@ -231,6 +232,21 @@ RINGO_API context without_cancel(const context& parent);
 /// A child in which `value<Key>()` finds `v`. Key is any type with a member `value_type`.
 template <class Key>
 context with_value(const context& parent, typename Key::value_type v);
+
+/// A context that is cancelled when `token` is asked to stop. It costs no task.
+///
+/// It listens as long as somebody holds it, or one below it, or has an after_func registered under
+/// it. background() for a token that nobody can ask any more.
+RINGO_API context from(std::stop_token token);
+
+/// A token that is asked to stop when `c` is done: the same for every call on a live context, and
+/// one that has been asked already for a done one. It costs no task.
+///
+/// Callbacks run on the thread that cancels, or that keeps the deadline, after the whole subtree
+/// has been cancelled and before the call of the cancel function that came first returns; they
+/// should be short. They may cancel any context, and drop it. When `c` has gone without having been
+/// cancelled, or never ends, stop_possible() is false.
+RINGO_API std::stop_token stop_token(const context& c);
 
 /// The context of the running task; background() outside of one.
 RINGO_API context current_context() noexcept;

@@ -2,6 +2,7 @@
 // The umbrella: everything of ringo.
 #pragma once
 
+#include <ringo/after_func.hpp>
 #include <ringo/blocking.hpp>
 #include <ringo/channel.hpp>
 #include <ringo/context.hpp>

@@ -5,6 +5,9 @@
 #include <ringo/context.hpp>
 #include <ringo/detail/timer_node.hpp>
 
+#include <memory>
+#include <stop_token>
+
 namespace ringo::detail {
 
 /// A context that can be cancelled.
@@ -15,9 +18,10 @@ namespace ringo::detail {
 ///
 /// Cancel, in two passes over the subtree, without recursion (a chain of a million is one list):
 ///   1. per node, parents first: under its lock set err and cause, then `phase`; claim those who
-///   wait
-///      for done() of it; take a reference on each child and append it to the list.
-///   2. per node: claim the waits of its members; then `phase` = cancelled.
+///      wait for done() of it; take a reference on each child and append it to the list.
+///   2. per node: claim the waits of its members.
+///   3. all nodes: `phase` = cancelled. Then tell those who get to run code of the user's: stop
+///      tokens, after_func. Only now, so that the code may cancel, and so wait for, what it likes.
 /// Because all flags are set and all done() arms claimed before the first member is claimed, a
 /// waiter for which one cancel makes both true gets its done() arm.
 /// A child is either linked before pass 1 looks at its parent's list (and is then in the list), or
@@ -32,6 +36,8 @@ struct cancel_state : context_state {
     virtual void claim_unlisted(wake_list&) noexcept {}
     /// Called once, in pass 2, without locks.
     virtual void on_cancelled() noexcept {}
+    /// Called once, in pass 3, without locks.
+    virtual void told() noexcept {}
 
     void attach_to_parent() noexcept;
     void detach_from_parent() noexcept;
@@ -54,6 +60,7 @@ struct cancel_state : context_state {
     wait_queue waiters;
     std::error_code err;  // set before phase
     std::exception_ptr cause;
+    std::unique_ptr<std::stop_source> stop;  // of stop_token(); set while live only, under lock
 };
 
 /// A cancel_state with a deadline of its own.
