@@ -616,12 +616,17 @@ TEST_CASE("K10: a jthread's token, there and back, without a task") {
             const context c = from(token);
             const std::stop_token back = stop_token(c);
             CHECK(rt.stats().tasks == 0);
-            try {
-                auto body = [](context) -> task<> { co_await sleep(1h); };
-                rt.block_on([&]() -> task<> { co_await body(c); });
-            } catch (const canceled& e) {
-                done = e.code() == errc::canceled && back.stop_requested();
-            }
+            auto body = [](context) -> task<bool> {
+                bool stopped = false;
+                try {
+                    co_await sleep(1h);
+                } catch (const canceled& e) {
+                    stopped = e.code() == errc::canceled;
+                }
+                co_return stopped;
+            };
+            const bool stopped = rt.block_on([&]() -> task<bool> { return body(c); });
+            done = stopped && back.stop_requested();
         });
         std::this_thread::sleep_for(2ms);
     }
