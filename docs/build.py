@@ -5,6 +5,7 @@
 usage: build.py --doxyfile FILE --source ROOT --out DIR
 
 Runs Doxygen, whose warnings are errors, into DIR (html/ and xml/), then checks
+- symbols: every public name has a brief, and says what it must about waiting, threads and exceptions;
 - links: no page refers to a page, anchor, picture or file that is not there;
 - code: no C++ is typed into a page, everything shown is a piece of a file that the tests run.
 """
@@ -16,6 +17,7 @@ import sys
 
 import check_code
 import check_links
+import check_symbols
 import gallery
 import messages
 
@@ -48,6 +50,7 @@ EXAMPLE_PATH += "{out / 'pages'}"
         sys.exit("the documentation has warnings")
 
     problems = check_code.check(args.source)
+    problems += check_symbols.check(out / "xml")
     problems += check_links.check(out / "html")
     problems += check_links.check_markdown(args.source)
     for problem in problems:

@@ -89,7 +89,8 @@ def check_member(member, owner, throwing):
     if kind != "function":
         return
     kind_of_result = "".join(member.find("type").itertext())
-    awaited = AWAITED.search(kind_of_result) or "nothing until it is awaited" in source_before(member)
+    awaited = kind_of_result and AWAITED.search(kind_of_result) or (
+        kind_of_result and "nothing until it is awaited" in source_before(member))
     if awaited and not REFERS.search(said):
         for word in ("Cancellation", "Cancel safety"):
             if word.lower() not in said.lower():

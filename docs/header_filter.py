@@ -4,7 +4,8 @@
 
 usage: header_filter.py HEADER > WHAT-DOXYGEN-READS
 
-Blanks out, line for line, namespaces called detail, private members, what is marked @private,
+Blanks out, line for line, namespaces called detail, private members, what is marked @private or
+stands behind `// --- inside`,
 specialisations of templates of std and fmt, friends that are classes, and attributes. Puts the rest into the module of the reference that MODULES names.
 """
 import pathlib
@@ -66,7 +67,7 @@ def set_off(lines):
 def public(text):
     """The text without what only the library looks at; as many lines as before."""
     out, lines = [], text.split("\n")
-    depth, hidden, private = 0, False, False
+    depth, hidden, private, inside = 0, False, False, False
     for i, line in enumerate(lines):
         if not hidden and begins_hidden(lines, i):
             hidden, depth = True, 0
@@ -74,10 +75,11 @@ def public(text):
             private = True
         elif line in ("public:", "};"):
             private = False
+        inside = line.startswith("// --- inside") or inside and not line.startswith("}  // namespace ringo")
         if hidden:
             depth += line.count("{") - line.count("}")
             hidden = depth > 0 or not re.search(r"[};]", line)
-        elif not private and not re.match(r"\s*friend (class |struct )?[\w:<>]+;", line):
+        elif not private and not inside and not re.match(r"\s*friend (class |struct )?[\w:<>]+;", line):
             # A friend that is a function is documented as a member would be.
             out.append(re.sub(r"^(\s+)friend ", r"\1", line))
             continue

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -63,9 +64,28 @@ ringo::task<> call_a_blocking_library() {
 }
 //! [blocking]
 
+//! [stop_token]
+ringo::task<> until_stopped(ringo::context) {
+    try {
+        co_await ringo::sleep(std::chrono::hours(1));
+    } catch (const ringo::canceled&) {
+        fmt::print("stopped\n");
+    }
+}
+
+void with_jthread() {
+    ringo::runtime rt;
+    std::jthread owner([&rt](std::stop_token stop) {
+        rt.block_on(until_stopped(ringo::from(stop)));
+    });
+    owner.request_stop();  // cancels the context, and all below it
+}
+//! [stop_token]
+
 int main() {
     embedded();
     pump();
+    with_jthread();
     return ringo::run(call_a_blocking_library());
 }
 
@@ -73,4 +93,5 @@ int main() {
 // length: 6
 // 1
 // 3
+// stopped
 // 42 rows (7 characters)

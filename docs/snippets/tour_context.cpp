@@ -95,6 +95,18 @@ ringo::task<> why() {
 }
 //! [cause]
 
+//! [after_func]
+ringo::task<> call_when_done() {
+    auto [ctx, cancel] = ringo::with_cancel(ringo::current_context());
+    ringo::channel<void> called;
+    auto stop = ringo::after_func(
+        ctx, [called]() -> ringo::task<> { co_await called.send(); });
+    cancel();
+    co_await called.recv();
+    fmt::print("called; stop: {}\n", stop());
+}
+//! [after_func]
+
 //! [cleanup]
 ringo::task<> say_goodbye() {
     co_await ringo::sleep(
@@ -124,6 +136,7 @@ int main() {
         co_await ringo::within(5ms, until_cancelled());
         co_await serve();
         co_await why();
+        co_await call_when_done();
         co_await ringo::within(1ms, polite());
     });
 }
@@ -134,4 +147,5 @@ int main() {
 // stopped after some beats: true
 // request 4711
 // cause: the client hung up
+// called; stop: false
 // goodbye

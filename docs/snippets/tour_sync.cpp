@@ -89,6 +89,16 @@ ringo::task<> once_later() {
 }
 //! [timer]
 
+//! [after_func]
+ringo::task<> in_a_while() {
+    ringo::channel<void> rang;
+    auto alarm = ringo::after_func(
+        1ms, [rang]() -> ringo::task<> { co_await rang.send(); });
+    co_await rang.recv();
+    fmt::print("it rang; stop: {}\n", alarm.stop());
+}
+//! [after_func]
+
 //! [ticker]
 ringo::task<> three_times() {
     ringo::ticker beat(1ms);  // a slow receiver loses ticks, as in Go
@@ -126,6 +136,7 @@ int main() {
         fmt::print("all free again: {}\n", megabytes.try_acquire(100));
 
         co_await once_later();
+        co_await in_a_while();
         co_await three_times();
     });
 }
@@ -136,4 +147,5 @@ int main() {
 // all free again: true
 // fired; stop: false
 // running again; stop: true
+// it rang; stop: false
 // three beats

@@ -37,6 +37,7 @@ public:
         return *this;
     }
     ~stop_func();
+    /// Takes it back.
     /// @return true when that has prevented f from being run; false when f has been started, or
     /// stop has been called before. Never waits for f: it may be running
     bool operator()() const noexcept;
@@ -75,6 +76,7 @@ public:
         return *this;
     }
     ~func_timer();
+    /// Takes it back, until reset.
     /// @return true when that has prevented f from being run; false when f has been started, or it
     /// was stopped. Never waits for f: it may be running
     bool stop();

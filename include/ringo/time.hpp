@@ -64,14 +64,17 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 /// A moment `d` from now that can be waited for, again and again: once expired it stays so.
 ///
 /// `co_await select(…, on(after(1s), …))` is the usual time-out; kept in a variable it is one
-/// budget for a whole loop. **Cancellation**, **cancel safety**: as sleep.
+/// budget for a whole loop. **Cancellation**, **cancel safety**: as sleep. **Thread safety**: that
+/// of a plain value.
 class [[nodiscard("after waits for nothing until it is awaited, or an arm of a select")]] timeout {
 public:
+    /// Expires at `at`.
     explicit timeout(time_point at) noexcept : at_(at) {}
     /// @private
     explicit timeout(const detail::sleep_awaiter& a) noexcept : at_(a.until()) {}
     /// When it expires, or has.
     time_point at() const noexcept { return at_; }
+    /// Waits until it has expired. As sleep_until.
     detail::sleep_awaiter operator co_await() const noexcept { return detail::sleep_awaiter(at_); }
 
 private:
@@ -199,7 +202,7 @@ private:
 /// those on the grid again. Destroying it stops it. **Thread safety**: as timer.
 class ticker {
 public:
-    /// @throws std::logic_error when `period` is not positive
+    /// Ticks every `period`, from now on. @throws std::logic_error when that is not positive
     explicit ticker(duration period)
         : s_(new detail::tick_state(detail::positive_period(period), period)) {}
     ticker(ticker&& other) noexcept = default;
