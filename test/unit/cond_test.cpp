@@ -277,6 +277,40 @@ TEST_CASE("a wait that begins after a notify does not take it away from the one 
     });
 }
 
+TEST_CASE("a waiter is in the queue before anybody can have its lock") {
+    // Its unlock lets in many readers, and wakes them one by one. The first of them notifies, and
+    // may run long before the last has been woken.
+    for (const unsigned workers : {1U, 2U, 8U}) {
+        run_at(workers, []() -> task<> {
+            for (int round = 0; round < scaled(500); ++round) {
+                rw_mutex m;
+                condition_variable c;
+                std::atomic<bool> told{false};
+                wait_group all;
+                rw_mutex_guard g = co_await m.lock();
+                for (int i = 0; i < 64; ++i) {
+                    all.go([&, i]() -> task<> {
+                        const rw_mutex_shared_guard mine = co_await m.lock_shared();
+                        if (i == 0) {
+                            told = true;
+                            c.notify_one();
+                        }
+                    });
+                    if (i == 0) {
+                        co_await yields(2);
+                    }
+                }
+                co_await yields(2);
+                while (!told) {
+                    co_await c.wait(g);
+                }
+                g.unlock();
+                co_await all.wait();
+            }
+        });
+    }
+}
+
 TEST_CASE("wait with a predicate: not at all when it holds, and until it does") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {

@@ -818,31 +818,40 @@ TEST_CASE("TestMutexFairness: a select does not starve beside a task that locks 
 }
 
 TEST_CASE("TestNonblockSelectRace, with locks: one of two is always free, so never the default") {
-    for (const unsigned workers : {2U, 8U}) {
-        run_at(workers, []() -> task<> {
-            mutex a;
-            mutex b;
-            std::atomic<bool> stop{false};
-            auto toggler = go([&]() -> task<> {
-                while (!stop) {
-                    {
-                        const mutex_guard g = co_await a.lock();
-                    }
-                    const mutex_guard g = co_await b.lock();
-                }
-            });
-            int missed = 0;
-            for (int i = 0; i < scaled(100'000); ++i) {
-                co_await select(on(a.lock(), [] {}), on(b.lock(), [] {}),
-                                otherwise([&] { ++missed; }));
+    // By a plain thread, which needs a few nanoseconds from one to the other, while the select
+    // looks at those between them.
+    mutex a;
+    mutex b;
+    mutex taken;
+    const mutex_guard ever = taken.try_lock();
+    std::atomic<bool> stop{false};
+    std::thread toggler([&] {
+        while (!stop) {
+            mutex_guard g = a.try_lock();
+            for (int i = 0; i < 20; ++i) {
+                (void)stop.load();
             }
-            stop = true;
-            co_await toggler;
-            CHECK(missed == 0);
-            CHECK(a.try_lock());
-            CHECK(b.try_lock());
-        });
-    }
+            g.unlock();
+            g = b.try_lock();
+            for (int i = 0; i < 20; ++i) {
+                (void)stop.load();
+            }
+        }
+    });
+    int missed = 0;
+    run_at(1, [&]() -> task<> {
+        for (int i = 0; i < scaled(400'000); ++i) {
+            co_await select(on(a.lock(), [] {}), on(taken.lock(), [] {}), on(taken.lock(), [] {}),
+                            on(taken.lock(), [] {}), on(taken.lock(), [] {}),
+                            on(taken.lock(), [] {}), on(taken.lock(), [] {}), on(b.lock(), [] {}),
+                            otherwise([&] { ++missed; }));
+        }
+    });
+    stop = true;
+    toggler.join();
+    CHECK(missed == 0);
+    CHECK(a.try_lock());
+    CHECK(b.try_lock());
 }
 
 TEST_CASE("locks and selects on two mutexes, cancelled now and then: exclusion, and nothing left") {
