@@ -120,6 +120,27 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
+/// One arm is drawn before anybody looks, and if it is a channel's and ready, it happens, under its
+/// lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n, each is
+/// drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes 1/k.
+bool select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
+    const std::size_t i = static_cast<std::size_t>(((next_random() >> 32) * n) >> 32);
+    select_arm& a = *arms[i];
+    if ((a.kind_ != select_arm::kind::recv && a.kind_ != select_arm::kind::send) || a.lock_ == 0) {
+        return false;
+    }
+    wake_list woken;
+    {
+        const std::lock_guard guard(*reinterpret_cast<spin_lock*>(a.lock_));
+        if (!is_ready(a) || !a.commit(woken)) {
+            return false;
+        }
+    }
+    winner_ = i;
+    woken.wake_all();
+    return true;
+}
+
 bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
                          bool has_otherwise, const wait_ops* ops) {
     routine* const r = frame->self();
@@ -128,6 +149,9 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
     if (starts_cancelled(r)) [[unlikely]] {
         look_at_done_arms(r, arms, n, has_otherwise);
         return false;
+    }
+    if (n > 1 && take_one_at_random(arms, n)) {
+        return continue_or_yield(r);
     }
     if (ops == nullptr) {
         ops = n == 0 ? &empty_ops : &select_ops;

@@ -327,7 +327,8 @@ protected:
         routine* const r = frame_->self();
         r->leaf = frame_;
         r->aux = reinterpret_cast<std::uintptr_t>(&ops);
-        node_.owner = r;
+        std::construct_at(&node_, r);
+        waiting_ = true;
         return r;
     }
     bool cancelled_at_once(routine* r) noexcept {
@@ -339,8 +340,11 @@ protected:
     }
 
     channel_ref<T> core_;
+    bool waiting_ = false;  // or has been cancelled before
     promise_base* frame_ = nullptr;
-    wait_node node_;
+    union {
+        wait_node node_;  // made when it may have to wait: mostly it need not
+    };
 };
 
 template <class T>
@@ -356,12 +360,13 @@ class recv_awaiter : public channel_awaiter<T> {
     using base::core_;
     using base::frame_;
     using base::node_;
+    using base::waiting_;
 
 public:
     explicit recv_awaiter(channel_core<T>* c) noexcept : base(c) {}
     recv_awaiter(recv_awaiter&&) noexcept = default;
     ~recv_awaiter() {
-        if (node_.owner != nullptr && base::phase() != wait_phase::claimed) {
+        if (waiting_ && base::phase() != wait_phase::claimed) {
             base::leave(&core::receivers);
         }
     }
@@ -401,14 +406,14 @@ public:
                 return false;
             }
         }
-        node_.owner = nullptr;
+        waiting_ = false;
         if (woken != nullptr) {
             wake(woken);
         }
         return continue_or_yield(r);
     }
     auto await_resume() {
-        if (node_.owner != nullptr) {
+        if (waiting_) [[unlikely]] {
             finish_wait();
         }
         return unpack<T>(std::move(value_));
@@ -423,7 +428,7 @@ private:
             base::leave(&core::receivers);
         }
         r->end_wait();
-        node_.owner = nullptr;
+        waiting_ = false;
         if (p == wait_phase::canceled) [[unlikely]] {
             throw_canceled(r);
         }
@@ -440,13 +445,14 @@ class send_awaiter : public channel_awaiter<T> {
     using base::core_;
     using base::frame_;
     using base::node_;
+    using base::waiting_;
 
 public:
     send_awaiter(channel_core<T>* c, channel_value<T>&& v)
         : base(c), value_(pack<T>(std::move(v))) {}
     send_awaiter(send_awaiter&&) noexcept = default;
     ~send_awaiter() {
-        if (node_.owner != nullptr && base::phase() != wait_phase::claimed) {
+        if (waiting_ && base::phase() != wait_phase::claimed) {
             base::leave(&core::senders);
         }
     }
@@ -488,14 +494,14 @@ public:
                 return false;
             }
         }
-        node_.owner = nullptr;
+        waiting_ = false;
         if (woken != nullptr) {
             wake(woken);
         }
         return continue_or_yield(r);
     }
     void await_resume() {
-        if (node_.owner != nullptr) {
+        if (waiting_) [[unlikely]] {
             routine* const r = frame_->self();
             const wait_phase p = r->phase();
             closed_ = p == wait_phase::claimed && node_.kind == channel_base::node_closed;
@@ -504,7 +510,7 @@ public:
                 base::leave(&core::senders);
             }
             r->end_wait();
-            node_.owner = nullptr;
+            waiting_ = false;
             if (p == wait_phase::canceled) [[unlikely]] {
                 throw_canceled(r);
             }

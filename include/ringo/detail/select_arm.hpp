@@ -10,6 +10,9 @@
 // commit fails only if that peer has been claimed elsewhere since it was asked, and then all are
 // asked again; its node is out of the queue, so that ends.
 //
+// One arm, drawn at random, may be tried before that, under its own lock: whether that one is ready
+// does not depend on the others, and if it is not, nothing has happened.
+//
 // If none is ready all arms are enqueued and the wait is published, still under the locks; so no
 // peer finds half a select, and two selects that meet see either nothing or all of the other. A
 // select is enqueued nowhere while it looks for peers: it cannot meet itself.
@@ -104,6 +107,7 @@ public:
 private:
     static bool is_ready(select_arm& a) noexcept;
     static void take_leave(select_arm& a) noexcept;
+    bool take_one_at_random(select_arm* const* arms, std::size_t n);
     enum class step : std::uint8_t { decided, suspended, again };
     step evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
                   std::size_t lock_count, bool has_otherwise, const wait_ops* ops);
