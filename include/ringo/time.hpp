@@ -68,8 +68,6 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 class [[nodiscard("after waits for nothing until it is awaited, or an arm of a select")]] timeout {
 public:
     explicit timeout(time_point at) noexcept : at_(at) {}
-    /// @private
-    explicit timeout(const detail::sleep_awaiter& a) noexcept : at_(a.until()) {}
     /// When it expires, or has.
     time_point at() const noexcept { return at_; }
     detail::sleep_awaiter operator co_await() const noexcept { return detail::sleep_awaiter(at_); }
