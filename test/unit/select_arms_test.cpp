@@ -1172,3 +1172,42 @@ TEST_CASE(
         CHECK(counted::alive == 0);
     }
 }
+
+TEST_CASE("outside threads complete selects while the runtime ends") {
+    const ringo::test::watchdog dog;
+    for (int round = 0; round < scaled(100); ++round) {
+        channel<counted> c;
+        channel<counted> d;
+        cancelable_context x = with_cancel(context::background());
+        std::atomic<bool> stop{false};
+        std::atomic<int> waiting{0};
+        std::vector<std::thread> threads;
+        auto rt = std::make_unique<runtime>(options{.workers = 2});
+        for (int i = 0; i < 40; ++i) {
+            (void)rt->go([&]() -> task<> {
+                ++waiting;
+                for (;;) {
+                    co_await select(on(c.recv(), [] {}), on(d.recv(), [] {}));
+                    (void)co_await c.recv();
+                }
+            });
+        }
+        while (waiting < 40) {
+            std::this_thread::yield();
+        }
+        for (int t = 0; t < 2; ++t) {
+            threads.emplace_back([&, t] {
+                while (!stop) {
+                    (void)(t == 0 ? c : d).try_send(counted(1));
+                }
+            });
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(round % 7 * 30));
+        rt.reset();
+        stop = true;
+        for (auto& t : threads) {
+            t.join();
+        }
+    }
+    CHECK(counted::alive == 0);
+}
