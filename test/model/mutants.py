@@ -13,6 +13,7 @@ import sys
 
 ROUTINE = "include/ringo/detail/routine.hpp"
 CONTEXT = "lib/context/context.cpp"
+WORKER = "lib/sched/worker.cpp"
 SELECT = "lib/select/select.cpp"
 
 # name: (model, file, the line, what takes its place)
@@ -45,6 +46,19 @@ MUTANTS = {
     "select, no look at the flag when it is cancelled while it publishes": (
         "wait_model", SELECT, "            suspended_ = false;\n            unlink_all(arms, n, &select_arm::linked_);\n        }\n    }\n    woken",
         "            suspended_ = false;\n        }\n    }\n    woken"),
+    "park, sleeping without a second look": (
+        "park_model", WORKER, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
+    "park, no wake-up by the last searcher": (
+        "park_model", WORKER, "            (global.size() != 0 || p.queue.size() != 0)) {\n            wake_one();",
+        "            (global.size() != 0 || p.queue.size() != 0)) {"),
+    "park, pushing without a wake-up": (
+        "park_model", WORKER, "        push_back(p, before);\n        wake_if_idle();", "        push_back(p, before);"),
+    "park, moving without a wake-up": (
+        "park_model", WORKER, "    if (n > 1) {\n        wake_if_idle();  // a worker about to sleep saw them neither there nor here\n    }\n", ""),
+    "park, publishing in the global queue without order": (
+        "park_model", "lib/sched/global_queue.hpp", "+ n, std::memory_order_seq_cst);", "+ n, std::memory_order_release);"),
+    "park, announcing the sleep without order": (
+        "park_model", WORKER, "    idle_count.fetch_add(1, std::memory_order_seq_cst);", "    idle_count.fetch_add(1, std::memory_order_release);"),
 }
 
 
