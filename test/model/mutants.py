@@ -13,6 +13,7 @@ import sys
 
 ROUTINE = "include/ringo/detail/routine.hpp"
 CONTEXT = "lib/context/context.cpp"
+MUTEX = "lib/sync/mutex.cpp"
 WORKER = "lib/sched/worker.cpp"
 SELECT = "lib/select/select.cpp"
 
@@ -46,6 +47,15 @@ MUTANTS = {
     "select, no look at the flag when it is cancelled while it publishes": (
         "wait_model", SELECT, "            suspended_ = false;\n            unlink_all(arms, n, &select_arm::linked_);\n        }\n    }\n    woken",
         "            suspended_ = false;\n        }\n    }\n    woken"),
+    "mutex, waiting without saying so": (
+        "mutex_model", MUTEX, "std::uint32_t t = (s | mutex::queued) & kept;", "std::uint32_t t = s & kept;"),
+    "mutex, a waiter on its way for ever": (
+        "mutex_model", MUTEX, "const std::uint32_t kept = again ? ~mutex::woken : ~0U;", "const std::uint32_t kept = ~0U;"),
+    "mutex, taking the lock without order": (
+        "mutex_model", MUTEX, "(s | mutex::locked) & kept,\n                                                std::memory_order_acquire)",
+        "(s | mutex::locked) & kept,\n                                                std::memory_order_relaxed)"),
+    "mutex, handing over without a word": (
+        "mutex_model", MUTEX, "    n->kind = detail::mutex_awaiter::handed_over;\n", ""),
     "park, sleeping without a second look": (
         "park_model", WORKER, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
     "park, no wake-up by the last searcher": (
