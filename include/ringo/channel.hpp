@@ -6,6 +6,7 @@
 #include <ringo/detail/channel_core.hpp>
 #include <ringo/error.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <optional>
 #include <type_traits>
@@ -102,6 +103,8 @@ public:
     template <std::integral I>
         requires(!std::is_same_v<I, std::size_t> && !std::is_same_v<I, bool>)
     explicit channel(I capacity) : core_(core::make(detail::checked_capacity(capacity))) {}
+    template <std::floating_point F>
+    explicit channel(F capacity) = delete;
     /// The nil channel: every operation waits for ever, close throws.
     channel(std::nullptr_t) noexcept : core_(nullptr) {}
 

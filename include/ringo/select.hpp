@@ -340,33 +340,36 @@ task<R> select_task(std::source_location at, std::tuple<On...> ons) {
     // Tasks are started when nothing else is ready: a look without waiting comes first.
     bool probing = has_tasks || has_default;
     std::optional<cancelable_context> under;
-    std::exception_ptr canceled_by;
+    std::exception_ptr unhappened;  // why no arm has happened
     for (;;) {
-        select_wait<list::size> wait(probing);
-        list::bind(wait, ons);
         try {
+            select_wait<list::size> wait(probing);
+            list::bind(wait, ons);
             winner = co_await select_point<list::size>(wait);
+            if (winner == select_round::otherwise && !has_default) {
+                probing = false;
+                const context current = current_context();
+                if (!current.err()) {  // else nothing will wait
+                    under.emplace(with_cancel(current));
+                    std::apply([&](auto&... on) { (start_task_arm(on, under->ctx, at), ...); },
+                               ons);
+                }
+                continue;
+            }
+            if (winner != select_round::no_processor &&
+                !list::template visit<bool>(winner, ons,
+                                            [](auto& on) { return perform_arm(on); })) {
+                break;
+            }
         } catch (...) {
-            canceled_by = std::current_exception();
+            unhappened = std::current_exception();
             winner = select_round::none;
         }
-        if (canceled_by != nullptr) {
+        if (unhappened != nullptr) {
             break;
         }
         if (winner == select_round::no_processor) {
             co_await yield();
-            continue;
-        }
-        if (winner == select_round::otherwise && !has_default) {
-            probing = false;
-            under.emplace(with_cancel(current_context()));
-            std::apply([&](auto&... on) { (start_task_arm(on, under->ctx, at), ...); }, ons);
-            continue;
-        }
-        const bool again =
-            list::template visit<bool>(winner, ons, [](auto& on) { return perform_arm(on); });
-        if (!again) {
-            break;
         }
     }
     std::exception_ptr failed;
@@ -376,8 +379,9 @@ task<R> select_task(std::source_location at, std::tuple<On...> ons) {
         co_await end_losers<0, 0>(ons, winner, shield, failed);
     }
     if (winner == select_round::none) {
-        // Cancelled; a loser's failure says more than that.
-        std::rethrow_exception(failed != nullptr ? std::move(failed) : std::move(canceled_by));
+        // A loser's failure says more than that the select was cancelled.
+        const bool second = failed != nullptr && is_canceled_error(unhappened);
+        std::rethrow_exception(second ? std::move(failed) : std::move(unhappened));
     }
     auto last =
         list::template visit<task<R>>(winner, ons, [](auto& on) { return finish_arm<R>(on); });

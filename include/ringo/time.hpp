@@ -70,8 +70,6 @@ class [[nodiscard("after waits for nothing until it is awaited, or an arm of a s
 public:
     /// Expires at `at`.
     explicit timeout(time_point at) noexcept : at_(at) {}
-    /// @private
-    explicit timeout(const detail::sleep_awaiter& a) noexcept : at_(a.until()) {}
     /// When it expires, or has.
     time_point at() const noexcept { return at_; }
     /// Waits until it has expired. As sleep_until.

@@ -238,7 +238,8 @@ void cancel_state::remove_member(context_member& m) noexcept {
 }
 
 void cancel_wait(routine* r, wake_list& woken) noexcept {
-    const std::uint64_t s = r->state.load(std::memory_order_acquire);
+    // seq_cst: the flag has been set before, and the waiter publishes before it looks at that.
+    const std::uint64_t s = r->state.load(std::memory_order_seq_cst);
     cancel_seen_wait(r, s, woken);
 }
 

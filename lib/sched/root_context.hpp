@@ -20,7 +20,7 @@ struct root_context final : cancel_state {
             [](routine* r, void* arg) {
                 // The flag changes between waits only: if the exchange on the word read before it
                 // succeeds, the flag was that of this very wait.
-                const std::uint64_t s = r->state.load(std::memory_order_acquire);
+                const std::uint64_t s = r->state.load(std::memory_order_seq_cst);
                 if (r->flag(routine::under_root)) {
                     cancel_seen_wait(r, s, *static_cast<wake_list*>(arg));
                 }

@@ -9,9 +9,10 @@
 // sets its bit in `idle` and counts itself, then looks at all places where work can be, then waits.
 // One of the two sees the other. A publisher that finds somebody searching wakes nobody: a searcher
 // leaves that state before its last look at the queues, and when it finds work and was the last
-// one, it wakes another. The driver's wake-up is an eventfd: it ends the wait that is going on, or
-// the next. Test: sched_test, "a task spawned while the other worker goes to sleep is never
-// forgotten".
+// one, it wakes another. Whoever moves work from one queue to another wakes again: in between it
+// was nowhere. The driver's wake-up is an eventfd: it ends the wait that is going on, or the next.
+// Tests: sched_test, "a task spawned while the other worker goes to sleep is never forgotten", and
+// test/model/park_model.cpp.
 #include "sched.hpp"
 
 #include "blocking_pool.hpp"
@@ -62,7 +63,7 @@ void runtime_core::push_back(processor& p, routine* r) noexcept {
         if (n == 0) {
             continue;  // thieves have made room
         }
-        global.push(half, n, [] {});
+        global.push(half, n, [this] { wake_if_idle(); });
         ++p.overflow;
     }
 }
@@ -410,6 +411,9 @@ routine* runtime_core::take_global(processor& p, std::uint32_t limit) noexcept {
     }
     for (std::uint32_t i = 1; i < n; ++i) {
         push_back(p, some[i]);
+    }
+    if (n > 1) {
+        wake_if_idle();  // a worker about to sleep saw them neither there nor here
     }
     return some[0];
 }

@@ -15,13 +15,12 @@ bool is_canceled_error(const std::exception_ptr& e) noexcept { return is_cancele
 bool timeout_arm::prepare(bool may_wait) {
     due_ = at_ <= std::chrono::steady_clock::now();
     const machine* const m = this_machine();
-    const processor* p = m->p.load(std::memory_order_acquire);
-    if (p == nullptr) {
-        p = m->rt->procs[0];  // ours has been handed off; any other will do
+    home_ = m->p.load(std::memory_order_acquire);
+    if (home_ == nullptr) {
+        home_ = m->rt->procs[0];  // ours has been handed off; any other will do
     }
-    heap_ = p->timers;
     // One that cannot expire any more and will not wait needs no lock.
-    lock_ = due_ || may_wait ? key(heap_->lock()) : 0;
+    lock_ = due_ || may_wait ? key(home_->timers->lock()) : 0;
     return true;
 }
 bool timeout_arm::ready() noexcept { return due_; }
@@ -31,19 +30,13 @@ bool timeout_arm::link() {
     timer_.arm = node_.arm;
     timer_.when =
         std::chrono::duration_cast<std::chrono::nanoseconds>(at_.time_since_epoch()).count();
-    if (heap_->add_locked(timer_)) {
-        // Ours is awake; another processor's worker may sleep until a later moment.
-        const machine* const m = this_machine();
-        if (m->p.load(std::memory_order_acquire) == nullptr) {
-            processor* const p = m->rt->procs[0];
-            if (p->parked.load(std::memory_order_seq_cst)) {
-                p->io->wake();
-            }
-        }
+    // Whoever has the processor now, after a hand-off perhaps, may sleep until a later moment.
+    if (home_->timers->add_locked(timer_) && home_->parked.load(std::memory_order_seq_cst)) {
+        home_->io->wake();
     }
     return true;
 }
-void timeout_arm::unlink() noexcept { heap_->remove_locked(timer_); }
+void timeout_arm::unlink() noexcept { home_->timers->remove_locked(timer_); }
 
 // --- done() -------------------------------------------------------------------------------------
 

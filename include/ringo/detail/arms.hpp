@@ -15,11 +15,15 @@
 
 namespace ringo::detail {
 
+struct processor;
+
 /// A moment. In a timer heap only while the select waits.
 class RINGO_API timeout_arm final : public select_arm {
 public:
     using result = time_point;
     explicit timeout_arm(const timeout& t) noexcept : select_arm(kind::prepared), at_(t.at()) {}
+    explicit timeout_arm(const sleep_awaiter& a) noexcept
+        : select_arm(kind::prepared), at_(a.until()) {}
     timeout_arm(timeout_arm&& other) noexcept : select_arm(kind::prepared), at_(other.at_) {}
     bool prepare(bool may_wait) override;
     bool ready() noexcept override;
@@ -30,7 +34,7 @@ public:
 
 private:
     time_point at_;
-    timer_heap* heap_ = nullptr;
+    processor* home_ = nullptr;  // whose heap it goes into
     bool due_ = false;
     timer_node timer_;
 };

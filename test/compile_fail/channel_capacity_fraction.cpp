@@ -1,0 +1,3 @@
+// expect: deleted
+#include <ringo/ringo.hpp>
+ringo::channel<int> c(1.5);

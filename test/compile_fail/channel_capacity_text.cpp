@@ -1,0 +1,3 @@
+// expect: no matching
+#include <ringo/ringo.hpp>
+ringo::channel<int> c("many");

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Removes a key line from the sources, compiles a model of them, and runs it: the check has to fail.
+
+usage: mutants.py --list
+       mutants.py NAME SOURCE_DIR SCRATCH_DIR -- COMPILER [ARGS]
+The line must be there exactly once, so that a mutant cannot outlive what it is about.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROUTINE = "include/ringo/detail/routine.hpp"
+CONTEXT = "lib/context/context.cpp"
+MUTEX = "lib/sync/mutex.cpp"
+WORKER = "lib/sched/worker.cpp"
+SELECT = "lib/select/select.cpp"
+
+# name: (model, file, the line, what takes its place)
+MUTANTS = {
+    "wait, publishing without looking at the flag": (
+        "wait_model", "include/ringo/context.hpp",
+        "        return !r->move_from(wait_phase::waiting, wait_phase::canceled);\n", "        return true;\n"),
+    "wait, publishing without order": (
+        "wait_model", ROUTINE,
+        "        state.store(t, std::memory_order_seq_cst);\n        return t;", "        state.store(t, std::memory_order_release);\n        return t;"),
+    "wait, cancelling without order": (
+        "wait_model", CONTEXT,
+        "r->state.load(std::memory_order_seq_cst);\n    cancel_seen_wait", "r->state.load(std::memory_order_acquire);\n    cancel_seen_wait"),
+    "wait, one sequence number for all waits": (
+        "wait_model", ROUTINE, "((s >> 32) + 1) & 0xffffffff", "(s >> 32) & 0xffffffff"),
+    "wait, taking a waiter without a claim": (
+        "wait_model", ROUTINE, "            if (n->owner->try_claim(n->arm)) {\n                return n;",
+        "            if (n->owner->try_claim(n->arm) || true) {\n                return n;"),
+    "wait, a cancelled receiver that stays in its queue": (
+        "wait_model", "include/ringo/detail/channel_core.hpp",
+        "                channel_base::forget(*core_, core_->receivers, node_);\n            }\n        }\n        r->end_wait();",
+        "            }\n        }\n        r->end_wait();"),
+    "select, locks in the order of the arms": (
+        "wait_model", SELECT, "            while (at > 0 && out[at - 1] > k) {\n                --at;\n            }\n", ""),
+    "select, a lock taken twice": (
+        "wait_model", SELECT, "            if (at > 0 && out[at - 1] == k) {\n                continue;\n            }\n", ""),
+    "select, losers stay in their queues": (
+        "wait_model", SELECT, "        lock_source(a.lock_);\n        a.unlink();\n        unlock_source(a.lock_);\n    }\n    r->end_wait();",
+        "    }\n    r->end_wait();"),
+    "select, no look at the flag when it is cancelled while it publishes": (
+        "wait_model", SELECT, "            suspended_ = false;\n            unlink_all(arms, n, &select_arm::linked_);\n        }\n    }\n    woken",
+        "            suspended_ = false;\n        }\n    }\n    woken"),
+    "mutex, waiting without saying so": (
+        "mutex_model", MUTEX, "std::uint32_t t = (s | mutex::queued) & kept;", "std::uint32_t t = s & kept;"),
+    "mutex, a waiter on its way for ever": (
+        "mutex_model", MUTEX, "const std::uint32_t kept = again ? ~mutex::woken : ~0U;", "const std::uint32_t kept = ~0U;"),
+    "mutex, taking the lock without order": (
+        "mutex_model", MUTEX, "(s | mutex::locked) & kept,\n                                                std::memory_order_acquire)",
+        "(s | mutex::locked) & kept,\n                                                std::memory_order_relaxed)"),
+    "mutex, handing over without a word": (
+        "mutex_model", MUTEX, "    n->kind = detail::mutex_awaiter::handed_over;\n", ""),
+    "park, sleeping without a second look": (
+        "park_model", WORKER, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
+    "park, no wake-up by the last searcher": (
+        "park_model", WORKER, "            (global.size() != 0 || p.queue.size() != 0)) {\n            wake_one();",
+        "            (global.size() != 0 || p.queue.size() != 0)) {"),
+    "park, pushing without a wake-up": (
+        "park_model", WORKER, "        push_back(p, before);\n        wake_if_idle();", "        push_back(p, before);"),
+    "park, moving without a wake-up": (
+        "park_model", WORKER, "    if (n > 1) {\n        wake_if_idle();  // a worker about to sleep saw them neither there nor here\n    }\n", ""),
+    "park, publishing in the global queue without order": (
+        "park_model", "lib/sched/global_queue.hpp", "+ n, std::memory_order_seq_cst);", "+ n, std::memory_order_release);"),
+    "park, announcing the sleep without order": (
+        "park_model", WORKER, "    idle_count.fetch_add(1, std::memory_order_seq_cst);", "    idle_count.fetch_add(1, std::memory_order_release);"),
+}
+
+
+def main():
+    if sys.argv[1] == "--list":
+        print("\n".join(MUTANTS))
+        return 0
+    name, root, scratch = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    compiler = sys.argv[sys.argv.index("--") + 1:]
+    model, path, line, instead = MUTANTS[name]
+    here = scratch / ("mutant-%d" % list(MUTANTS).index(name))
+    shutil.rmtree(here, ignore_errors=True)
+    for part in ("include", "lib"):
+        shutil.copytree(root / part, here / part)
+    text = (here / path).read_text()
+    if text.count(line) != 1:
+        print(f"{path}: the line of this mutant is there {text.count(line)} times")
+        return 1
+    (here / path).write_text(text.replace(line, instead))
+    exe = here / model
+    subprocess.run(compiler + ["-w", "-O1", "-I", here / "lib", "-I", here / "include", "-I", root / "test/model",
+                               root / "test/model" / (model + ".cpp"), "-o", exe, "-lfmt"], check=True)
+    run = subprocess.run([exe, "mutant"], capture_output=True, text=True)
+    shutil.rmtree(here)
+    print(run.stdout[-4000:], run.stderr[-1000:])
+    # A crash is a finding as well.
+    return 1 if "mutant: NOT as expected" in run.stdout else 0
+
+
+sys.exit(main())
