@@ -57,8 +57,8 @@ struct io_cancel_request {
 
 struct alignas(128) processor {
     run_queue<routine> queue;
-    // The task woken last, which runs next and inherits the slice of its waker. Written by the owner
-    // only, so it costs no locked instruction; it moves when the processor does.
+    // The task woken last, which runs next and inherits the slice of its waker. Written by the
+    // owner only, so it costs no locked instruction; it moves when the processor does.
     std::atomic<routine*> lifo{nullptr};
     std::uint32_t lifo_runs = 0;  // consecutive runs from the slot
     std::uint32_t loop = 0;       // turns of the worker's loop
@@ -256,7 +256,7 @@ std::uint64_t next_random() noexcept;
 
 /// Destroys frames from the leaf upwards, without recursion.
 void destroy_chain(routine* r) noexcept;
-[[noreturn]] void die_unhandled(routine* r, const std::exception_ptr& error,
-                                std::source_location at) noexcept;
+[[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
+                                std::source_location spawned) noexcept;
 
 }  // namespace ringo::detail
