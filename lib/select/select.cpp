@@ -120,14 +120,17 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
-/// One arm is drawn before anybody looks, and if it is a channel's and ready, it happens, under its
-/// lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n, each is
-/// drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes 1/k.
+/// Where all arms are channels': one is drawn before anybody looks, and if it is ready it happens,
+/// under its lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n,
+/// each is drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes
+/// 1/k.
 bool select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
     const std::size_t i = static_cast<std::size_t>(((next_random() >> 32) * n) >> 32);
     select_arm& a = *arms[i];
-    if ((a.kind_ != select_arm::kind::recv && a.kind_ != select_arm::kind::send) || a.lock_ == 0) {
-        return false;
+    if (a.lock_ == 0 || !std::all_of(arms, arms + n, [](const select_arm* x) {
+            return x->kind_ == select_arm::kind::recv || x->kind_ == select_arm::kind::send;
+        })) {
+        return false;  // a ready one of another kind would be passed over here
     }
     wake_list woken;
     {
