@@ -6,6 +6,7 @@
 #include <ringo/blocking.hpp>
 #include <ringo/channel.hpp>
 #include <ringo/context.hpp>
+#include <ringo/debug/dump.hpp>
 #include <ringo/error.hpp>
 #include <ringo/fs/file.hpp>
 #include <ringo/go.hpp>

@@ -92,7 +92,11 @@ public:
     template <class F, class... Args>
     auto go(F f, Args... args) {
         const detail::spawn_scope here(core());
-        return ringo::go(std::move(f), std::move(args)...);
+        if constexpr (detail::is_task<F>::value) {
+            return ringo::go(std::move(f), std::source_location());  // from no task
+        } else {
+            return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
+        }
     }
 
     /// Runs a task to its end while the calling thread waits; its value or exception.
@@ -102,7 +106,7 @@ public:
     T block_on(task<T> t) {
         detail::join_word::check_may_block();
         const detail::spawn_scope here(core());
-        join_handle<T> h = ringo::go(std::move(t));
+        join_handle<T> h = ringo::go(std::move(t), std::source_location());
         return detail::block_on_join(std::move(h));
     }
     /// The same for a callable that returns a task.
@@ -111,7 +115,7 @@ public:
     auto block_on(F f) {
         detail::join_word::check_may_block();
         const detail::spawn_scope here(core());
-        auto h = ringo::go(std::move(f));
+        auto h = detail::go_at(std::source_location(), std::move(f));
         return detail::block_on_join(std::move(h));
     }
 

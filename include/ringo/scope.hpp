@@ -98,8 +98,19 @@ class RINGO_API group {
 public:
     /// Starts a task that the scope waits for. Above the limit, it starts when another has ended.
     template <class F, class... Args>
+        requires(sizeof...(Args) > 1)
     void go(F f, Args... args) {
-        state_.add(make(std::move(f), std::move(args)...), false);
+        state_.add(make(std::source_location(), std::move(f), std::move(args)...), false);
+    }
+    /// @overload
+    template <class F>
+    void go(F f, std::source_location at = std::source_location::current()) {
+        state_.add(make(at, std::move(f)), false);
+    }
+    /// @overload
+    template <class F, class A>
+    void go(F f, A a, std::source_location at = std::source_location::current()) {
+        state_.add(make(at, std::move(f), std::move(a)), false);
     }
     /// As go, if the limit leaves room. @return false, and nothing is started, when it does not
     template <class F, class... Args>
@@ -107,7 +118,7 @@ public:
         if (!state_.has_room()) {
             return false;
         }
-        state_.add(make(std::move(f), std::move(args)...), false);
+        state_.add(make(std::source_location(), std::move(f), std::move(args)...), false);
         return true;
     }
     /// At most `n` tasks run at once. @throws std::logic_error when tasks are running already
@@ -122,11 +133,11 @@ public:
 
 private:
     template <class F, class... Args>
-    detail::routine* make(F f, Args... args) {
+    detail::routine* make(std::source_location at, F f, Args... args) {
         using T = typename detail::spawn_result<F, Args...>::type;
-        detail::routine* const r = detail::make_routine<T>(
-            std::source_location(), detail::context_access::state(state_.task_context()),
-            std::move(f), std::move(args)...);
+        detail::routine* const r =
+            detail::make_routine<T>(at, detail::context_access::state(state_.task_context()),
+                                    std::move(f), std::move(args)...);
         if constexpr (detail::is_result<T>::value) {
             detail::ensure_ext(r).check = &detail::error_of_result<T>;
         }

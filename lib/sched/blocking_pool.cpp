@@ -10,6 +10,8 @@
 
 namespace ringo::detail {
 
+const wait_ops blocking_ops{"blocking call"};
+
 blocking_pool::~blocking_pool() { stop(); }
 
 bool blocking_pool::submit(blocking_job& job) {
@@ -104,10 +106,9 @@ std::size_t blocking_pool::busy() const noexcept {
 }
 
 bool blocking_submit(promise_base* frame, blocking_job& job) {
-    static constexpr wait_ops ops{"blocking call"};
     routine* const r = frame->self();
     r->leaf = frame;
-    r->aux = reinterpret_cast<std::uintptr_t>(&ops);
+    r->aux = reinterpret_cast<std::uintptr_t>(&blocking_ops);
     job.node.owner = r;
     return runtime_at(r->rt.load(std::memory_order_relaxed))->pool->submit(job);
 }

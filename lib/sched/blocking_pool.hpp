@@ -12,6 +12,9 @@
 
 namespace ringo::detail {
 
+/// Of a task whose job is queued or, its wait then claimed already, runs.
+extern const wait_ops blocking_ops;
+
 /// A thread is started when a job finds no idle one; it leaves after ten idle seconds.
 class blocking_pool {
 public:

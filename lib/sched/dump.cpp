@@ -4,33 +4,53 @@
 // A frame may be read while nobody can resume it. So the workers are asked to pause in their loop;
 // one that does not come within a quarter of a second is busy in a task, and that task is listed
 // without its stack. All others stand still: what wakes them up meanwhile only puts them into a
-// queue.
+// queue. Who is busy is noted once all that come have come: a worker that is still out takes no
+// other task before the end of the dump, and its own is not looked at even if it ends meanwhile.
 #include "dump.hpp"
 
+#include "blocking_pool.hpp"
 #include "sched.hpp"
+
+#include <ringo/debug/dump.hpp>
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <map>
+#include <string_view>
+#include <vector>
 
-namespace ringo::detail {
+namespace ringo {
+namespace detail {
 
 namespace {
 
-std::string place(std::source_location at) {
-    std::string name = at.function_name();
-#if !defined(__clang__)
-    // g++ names the actor of a coroutine: "void f(f(int)::_Z1fi.Frame*)".
-    const std::size_t paren = name.find('(');
-    const std::size_t space = name.rfind(' ', paren);
-    if (paren != std::string::npos) {
-        name = name.substr(space == std::string::npos ? 0 : space + 1,
-                           paren - (space == std::string::npos ? 0 : space + 1));
+constexpr std::size_t most_entries = 200;
+
+std::mutex dump_mutex;  // one dump at a time; held before pause_mutex
+
+/// The qualified name in what a compiler says of a function.
+std::string_view qualified_name(std::string_view f) {
+    constexpr std::string_view unnamed = "(anonymous namespace)";
+    std::size_t from = 0;
+    std::size_t paren = f.find('(');
+    while (paren != std::string_view::npos && f.substr(paren).starts_with(unnamed)) {
+        paren = f.find('(', paren + unnamed.size());
     }
-#endif
-    return fmt::format("{} at {}:{}", name, at.file_name(), at.line());
+    const std::string_view head = f.substr(0, paren);
+    for (std::size_t i = 0; i < head.size(); ++i) {
+        if (head[i] == ' ' && !head.substr(0, i).ends_with("(anonymous")) {
+            from = i + 1;
+        }
+    }
+    return head.substr(from);
+}
+
+bool is_internal(std::source_location at) {
+    const std::string_view name = qualified_name(at.function_name());
+    return name.starts_with("ringo::") && name.find("detail::") != std::string_view::npos;
 }
 
 const char* io_name(io_code c) {
@@ -43,14 +63,23 @@ const char* io_name(io_code c) {
     case io_code::write: return "IO wait (write)";
     case io_code::accept: return "IO wait (accept)";
     case io_code::connect: return "IO wait (connect)";
-    default: return "IO wait";
+    case io_code::fsync: return "IO wait (sync)";
+    case io_code::openat: return "IO wait (open)";
+    case io_code::close: return "IO wait (close)";
+    case io_code::poll: return "IO wait (poll)";
+    case io_code::nop: break;
     }
+    return "IO wait";
 }
 
 std::string reason(const routine& r) {
     switch (r.phase()) {
-    case wait_phase::running: return "runnable";
     case wait_phase::claimed:
+        if (r.aux == reinterpret_cast<std::uintptr_t>(&blocking_ops)) {
+            return blocking_ops.reason;  // the job runs, or has just ended
+        }
+        return "runnable";
+    case wait_phase::running:
     case wait_phase::canceled: return "runnable";
     case wait_phase::waiting_io:
     case wait_phase::io_canceled:
@@ -69,14 +98,21 @@ std::string reason(const routine& r) {
 
 std::string describe(const routine& r) {
     std::string text = fmt::format("[{}]:\n", reason(r));
+    std::string internal;
     const promise_base* root = nullptr;
+    bool any = false;
     for (const promise_base* f = r.leaf; f != nullptr;) {
         root = f;
         if (f->where.line() != 0) {
-            text += fmt::format("    {}\n", place(f->where));
+            const bool hide = is_internal(f->where);
+            any = any || !hide;
+            (hide ? internal : text) += fmt::format("    {}\n", place(f->where));
         }
         const await_link* const link = f->linked();
         f = link != nullptr ? link->parent : nullptr;
+    }
+    if (!any) {
+        text += internal;
     }
     if (root != nullptr) {
         std::source_location at;
@@ -92,16 +128,59 @@ std::string describe(const routine& r) {
     return text;
 }
 
+struct alike {
+    std::size_t count = 0;
+    const routine* first = nullptr;
+};
+
 struct collected {
-    runtime_core* rt;
-    std::map<std::string, std::size_t> stacks;
+    std::vector<const routine*> running;
+    std::map<std::string, alike> stacks;
     std::size_t count = 0;
 };
 
+/// While it lives, no task is resumed but those that run.
+class pause_for_dump {
+public:
+    explicit pause_for_dump(runtime_core& rt) noexcept : rt_(rt) { rt_.pause_workers(); }
+    ~pause_for_dump() { rt_.resume_workers(); }
+    pause_for_dump(const pause_for_dump&) = delete;
+    pause_for_dump& operator=(const pause_for_dump&) = delete;
+
+private:
+    runtime_core& rt_;
+};
+
+std::string describe_paused(runtime_core& rt) {
+    const std::lock_guard one(dump_mutex);
+    if (rt.life.load(std::memory_order_acquire) != runtime_life::up) {
+        return {};
+    }
+    const pause_for_dump pause(rt);
+    return describe_tasks(rt);
+}
+
 }  // namespace
 
+std::string place(std::source_location at) {
+    std::string_view name = at.function_name();
+#if !defined(__clang__)
+    // g++ names the actor of a coroutine: "void f(f(int)::_Z1fi.Frame*)".
+    name = qualified_name(name);
+#endif
+    return fmt::format("{} at {}:{}", name, at.file_name(), at.line());
+}
+
 std::string describe_tasks(runtime_core& rt) {
-    collected all{&rt, {}, 0};
+    collected all;
+    {
+        const std::lock_guard guard(rt.machines_mutex);
+        for (const machine& m : rt.machines) {
+            if (const routine* const r = m.cur.load(std::memory_order_acquire)) {
+                all.running.push_back(r);
+            }
+        }
+    }
     for_each_routine(
         rt.index,
         [](routine* r, void* arg) {
@@ -110,43 +189,65 @@ std::string describe_tasks(runtime_core& rt) {
                 return;
             }
             ++c.count;
-            const std::lock_guard guard(c.rt->machines_mutex);
-            for (const machine& m : c.rt->machines) {
-                if (m.cur.load(std::memory_order_acquire) == r) {
-                    ++c.stacks["[running]\n"];
-                    return;
-                }
+            const bool runs = std::find(c.running.begin(), c.running.end(), r) != c.running.end();
+            alike& same = c.stacks[runs ? "[running]:\n" : describe(*r)];
+            if (same.count++ == 0) {
+                same.first = r;
             }
-            ++c.stacks[describe(*r)];
         },
         &all);
+    std::vector<const std::pair<const std::string, alike>*> entries;
+    for (const auto& e : all.stacks) {
+        entries.push_back(&e);
+    }
+    std::sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+        return a->second.count != b->second.count ? a->second.count > b->second.count
+                                                  : a->first < b->first;
+    });
     std::string text = fmt::format("{} task{}\n", all.count, all.count == 1 ? "" : "s");
-    for (const auto& [stack, n] : all.stacks) {
-        text += n == 1 ? fmt::format("\ntask {}", stack) : fmt::format("\n{} tasks {}", n, stack);
+    std::size_t shown = 0;
+    for (std::size_t i = 0; i < entries.size() && i < most_entries; ++i) {
+        const auto& [stack, same] = *entries[i];
+        text += same.count == 1
+                    ? fmt::format("\ntask {} {}", static_cast<const void*>(same.first), stack)
+                    : fmt::format("\n{} tasks, {} and others {}", same.count,
+                                  static_cast<const void*>(same.first), stack);
+        shown += same.count;
+    }
+    if (shown != all.count) {
+        text += fmt::format("\n... and {} tasks in {} other places\n", all.count - shown,
+                            entries.size() - most_entries);
     }
     return text;
 }
 
-void dump_tasks(runtime_core& rt) noexcept {
+void print_tasks(runtime_core& rt) noexcept {
     try {
-        rt.pause_workers();
-        const std::string text = describe_tasks(rt);
-        rt.resume_workers();
-        fmt::print(stderr, "ringo: {}\n", text);
+        fmt::print(stderr, "ringo: {}\n", describe_paused(rt));
     } catch (...) {
-        rt.resume_workers();
         fmt::print(stderr, "ringo: out of memory while dumping tasks\n");
     }
 }
 
+void end_dumps(runtime_core& rt) noexcept {
+    const std::lock_guard guard(dump_mutex);
+    rt.life.store(runtime_life::over, std::memory_order_release);
+}
+
 void runtime_core::pause_workers() noexcept {
+    // A task that asks for the dump keeps its worker, until the monitor hands the processor to
+    // another thread, which then pauses as well: under the mutex, the one excludes the other.
+    const machine* const m = this_machine();
+    const bool ours = m != nullptr && m->rt == this;
     std::unique_lock lock(pause_mutex);
     control.fetch_or(control_pause, std::memory_order_seq_cst);
     for (processor* p : procs) {
         p->io->wake();
     }
-    pause_cv.wait_for(lock, std::chrono::milliseconds(250),
-                      [this] { return paused == procs.size(); });
+    pause_cv.wait_for(lock, std::chrono::milliseconds(250), [&] {
+        return paused == procs.size() || (ours && paused + 1 == procs.size() &&
+                                          m->p.load(std::memory_order_acquire) != nullptr);
+    });
 }
 
 void runtime_core::resume_workers() noexcept {
@@ -164,4 +265,20 @@ void runtime_core::wait_for_resume() noexcept {
     --paused;
 }
 
-}  // namespace ringo::detail
+}  // namespace detail
+
+std::string dump_tasks() {
+    if (const detail::machine* const m = detail::this_machine()) {
+        return detail::describe_paused(*m->rt);
+    }
+    std::string text;
+    const std::lock_guard alive(detail::runtimes_mutex);
+    for (std::size_t i = 1; i <= detail::max_runtimes; ++i) {
+        if (detail::runtime_core* const rt = detail::runtime_at(static_cast<std::uint8_t>(i))) {
+            text += (text.empty() ? "" : "\n") + detail::describe_paused(*rt);
+        }
+    }
+    return text;
+}
+
+}  // namespace ringo

@@ -121,7 +121,7 @@ void runtime_core::obey_signals() noexcept {
         root->cancel(errc::canceled, nullptr);
     }
     if ((due & dump_requested) != 0) {
-        dump_tasks(*this);
+        print_tasks(*this);
     }
 }
 

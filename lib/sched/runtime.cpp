@@ -5,6 +5,7 @@
 #include "../context/cancel_state.hpp"
 #include "blocking_pool.hpp"
 #include "cpu_limit.hpp"
+#include "dump.hpp"
 #include "root_context.hpp"
 #include "sched.hpp"
 #include "threads.hpp"
@@ -248,9 +249,22 @@ void set_completion(routine* r, completion& c) noexcept {
                   std::memory_order_relaxed);
 }
 
+namespace {
+/// Where a routine that has failed was spawned, as long as its error has not been taken.
+std::source_location spawn_site(const routine* r) noexcept {
+    if (r->flag(routine::has_error)) {
+        return std::bit_cast<std::source_location>(reinterpret_cast<error_box*>(r->aux)->spawned);
+    }
+    if (r->ext != nullptr && r->ext->slot != nullptr) {
+        return std::bit_cast<std::source_location>(r->ext->slot->child);
+    }
+    return {};
+}
+}  // namespace
+
 void end_member(routine* r, const std::exception_ptr& error) noexcept {
     if (error != nullptr && !is_canceled(error)) {
-        die_unhandled(r, error, {});
+        die_unhandled(error, {}, spawn_site(r));
     }
     join_word::release(r);
 }
@@ -261,7 +275,7 @@ void spawn_empty_callable() noexcept {
 }
 
 void root_failed(promise_base* root) noexcept {
-    auto* const box = new error_box{std::current_exception()};
+    auto* const box = new error_box{std::current_exception(), root->link & ~promise_base::root_tag};
     root->link = reinterpret_cast<std::uintptr_t>(box) | 3;
 }
 
@@ -274,7 +288,8 @@ void task_misused() noexcept {
 // --- ending
 // ---------------------------------------------------------------------------------------
 
-void die_unhandled(routine*, const std::exception_ptr& error, std::source_location at) noexcept {
+void die_unhandled(const std::exception_ptr& error, std::source_location last,
+                   std::source_location spawned) noexcept {
     std::string what = "unknown exception";
     try {
         std::rethrow_exception(error);
@@ -282,11 +297,17 @@ void die_unhandled(routine*, const std::exception_ptr& error, std::source_locati
         what = e.what();
     } catch (...) {
     }
-    fmt::print(stderr, "ringo: unhandled exception in a task: {}\n", what);
-    if (at.line() != 0) {
-        fmt::print(stderr, "    last awaiting in {} at {}:{}\n", at.function_name(), at.file_name(),
-                   at.line());
+    // Two tasks may fail at once: each report is in one piece, and the first ends the process.
+    static std::mutex one;
+    const std::lock_guard guard(one);
+    std::string text = fmt::format("ringo: unhandled exception in a task: {}\n", what);
+    if (last.line() != 0) {
+        text += fmt::format("    last awaiting in {}\n", place(last));
     }
+    if (spawned.line() != 0) {
+        text += fmt::format("  spawned by {}\n", place(spawned));
+    }
+    std::fwrite(text.data(), 1, text.size(), stderr);
     std::terminate();
 }
 
@@ -329,7 +350,7 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
         }
         if ((w & join_word::detached) != 0) {
             if (error != nullptr && !is_canceled(error)) {
-                die_unhandled(r, error, where);
+                die_unhandled(error, where, spawn_site(r));
             }
             join_word::release(r);
             return;
@@ -444,12 +465,13 @@ void join_word::detach(routine* r) noexcept {
         r->join.store(detached, std::memory_order_release);
         return;
     }
+    const std::source_location spawned = spawn_site(r);
     std::exception_ptr error = take_error(r);
     if (error == nullptr && r->ext != nullptr && r->ext->slot != nullptr) {
         error = r->ext->slot->error;
     }
     if (error != nullptr && !is_canceled(error)) {
-        die_unhandled(r, error, {});
+        die_unhandled(error, {}, spawned);
     }
     release(r);
 }
@@ -835,6 +857,7 @@ void runtime_core::release_all() noexcept {
 
 runtime_core::~runtime_core() {
     stop();
+    end_dumps(*this);
     teardown();
     release_all();
 }
@@ -927,8 +950,8 @@ void runtime::shutdown(duration grace) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     core_->stop();
+    detail::end_dumps(*core_);
     core_->teardown();
-    core_->life.store(detail::runtime_life::over, std::memory_order_release);
     detail::outside_changed();
     core_->clear_timers();
 }

@@ -256,7 +256,7 @@ std::uint64_t next_random() noexcept;
 
 /// Destroys frames from the leaf upwards, without recursion.
 void destroy_chain(routine* r) noexcept;
-[[noreturn]] void die_unhandled(routine* r, const std::exception_ptr& error,
-                                std::source_location at) noexcept;
+[[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
+                                std::source_location spawned) noexcept;
 
 }  // namespace ringo::detail

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -150,7 +151,7 @@ task<> limited_group() {
     auto give = [&]() -> task<> { co_await ch.send(1); };
     auto body = [&](group& g) -> task<> {
         g.limit(1);
-        g.go(take);
+        g.go(take);  // @limit_spawned
         g.go(give);
         co_return;
     };
@@ -260,6 +261,132 @@ int output() {
         const noisy local;
         channel<int> ch;
         (void)co_await ch.recv();
+    });
+}
+
+// --- dumps and failures -------------------------------------------------------------------------
+
+// One task in each kind of wait; the driver asks for a dump and then for the end.
+task<> wait_in_read(net::tcp_stream c) {
+    std::array<std::byte, 10> buffer{};
+    const auto n = co_await c.read(buffer);  // @dump_read
+    (void)n;
+}
+task<> every_wait() {
+    channel<int> ch;
+    channel<int> nil(nullptr);
+    mutex mu;
+    auto held = co_await mu.lock();
+    wait_group wg;
+    wg.add();
+    auto l = co_await net::listen(std::string("127.0.0.1:0"));
+    auto c = co_await net::dial(l->address().to_string());
+    auto s = co_await l->accept();
+    ticker tick(1h);
+    timer once(1h);
+    auto sends = [&]() -> task<> { co_await channel<int>().send(1); };  // @dump_send
+    auto joins = [&]() -> task<> {
+        auto h = go(receive_nothing);
+        co_await h;  // @dump_join
+    };
+    auto locks = [&]() -> task<> { auto g = co_await mu.lock(); };      // @dump_lock
+    auto waits = [&]() -> task<> { co_await wg.wait(); };               // @dump_wait
+    auto sleeps = [&]() -> task<> { co_await sleep(1h); };              // @dump_sleep
+    auto ticks = [&]() -> task<> { (void)co_await tick.recv(); };       // @dump_tick
+    auto times = [&]() -> task<> { (void)co_await once.recv(); };       // @dump_timer
+    auto nil_recv = [&]() -> task<> { (void)co_await nil.recv(); };     // @dump_nil_recv
+    auto nil_sends = [&]() -> task<> { co_await nil.send(1); };         // @dump_nil_send
+    auto accepts = [&]() -> task<> { auto x = co_await l->accept(); };  // @dump_accept
+    auto blocks = [&]() -> task<> {
+        co_await blocking([] { hold_thread(3s); });  // @dump_blocking
+    };
+    auto selects = [&]() -> task<> {
+        (void)co_await select(ch.recv(), nil.recv());  // @dump_select
+    };
+    auto nothing = [&]() -> task<> { co_await select(); };               // @dump_nothing
+    auto done = [&]() -> task<> { co_await current_context().done(); };  // @dump_done
+    auto holds = [&]() -> task<> {
+        hold_thread(2s);
+        co_return;
+    };
+    auto body = [&](group& g) -> task<> {
+        g.go(sends);  // @dump_spawned
+        g.go(joins);
+        g.go(locks);
+        g.go(waits);
+        g.go(sleeps);
+        g.go(ticks);
+        g.go(times);
+        g.go(nil_recv);
+        g.go(nil_sends);
+        g.go(accepts);
+        g.go(wait_in_read, std::move(*s));
+        g.go(blocks);
+        g.go(selects);
+        g.go(nothing);
+        g.go(done);
+        co_await sleep(50ms);
+        g.go(holds);
+        co_await sleep(50ms);
+        std::puts("ready");
+        std::fflush(stdout);
+    };
+    co_await scope(body);  // @dump_scope
+}
+
+task<> throws_below() {
+    co_await sleep(1ms);
+    throw std::runtime_error("no luck");
+}
+task<> fails() {
+    co_await throws_below();  // @fails
+}
+int failing() {
+    return run([]() -> task<> {
+        (void)go(fails);  // @fails_spawned
+        co_await sleep(1h);
+    });
+}
+int failing_with_result() {
+    return run([]() -> task<> {
+        (void)go([]() -> task<int> {  // @result_spawned
+            co_await throws_below();
+            co_return 1;
+        });
+        co_await sleep(1h);
+    });
+}
+int failing_unseen() {  // the handle is dropped after the task has failed
+    return run([]() -> task<> {
+        auto h = go(fails);
+        while (!h.done()) {
+            co_await yield();
+        }
+    });
+}
+int failing_at_once() {
+    std::set_terminate([] {
+        hold_thread(50ms);  // time for the others to disturb
+        std::abort();
+    });
+    return run([]() -> task<> {
+        const auto at = std::chrono::steady_clock::now() + 20ms;
+        for (int i = 0; i < 8; ++i) {
+            (void)go([at]() -> task<> {
+                co_await sleep_until(at);
+                throw std::runtime_error("one of many");
+            });
+        }
+        co_await sleep(1h);
+    });
+}
+int failing_quietly() {  // ringo::canceled ends a detached task only
+    return run([]() -> task<> {
+        (void)go([]() -> task<> {
+            co_await sleep(1ms);
+            throw canceled(make_error_code(errc::canceled));
+        });
+        co_await sleep(20ms);
     });
 }
 
@@ -422,6 +549,13 @@ const std::map<std::string, int (*)()> programs{
     {"two_runtimes", two_runtimes},
     {"after_shutdown", after_shutdown},
     {"output", output},
+
+    {"every_wait", main_is<every_wait>},
+    {"failing", failing},
+    {"failing_with_result", failing_with_result},
+    {"failing_unseen", failing_unseen},
+    {"failing_at_once", failing_at_once},
+    {"failing_quietly", failing_quietly},
 
     {"accepting", accepting},
     {"reading_in_select", reading_in_select},

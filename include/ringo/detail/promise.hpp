@@ -112,6 +112,7 @@ static_assert(sizeof(promise_base) == 24);
 /// What a root without a result slot leaves its exception in.
 struct error_box {
     std::exception_ptr error;
+    std::uintptr_t spawned = 0;  // the source location it was spawned at
 };
 
 /// Gives way because the slice is used up: `next` is resumed later, through the run queue, or at

@@ -46,7 +46,14 @@ public:
     /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
     /// it, other than ringo::canceled, ends the program, and the counter stays.
     template <class F, class... Args>
+        requires(sizeof...(Args) > 0)
     void go(F f, Args... args);
+    /// @overload
+    template <class F>
+    void go(F f, std::source_location at = std::source_location::current()) {
+        start(detail::make_routine<typename detail::spawn_result<F>::type>(at, nullptr,
+                                                                           std::move(f)));
+    }
 
     /// The counter; a snapshot.
     std::int64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
@@ -101,10 +108,11 @@ inline detail::arm_awaiter<detail::wait_group_arm> wait_group::wait() noexcept {
 }
 
 template <class F, class... Args>
+    requires(sizeof...(Args) > 0)
 void wait_group::go(F f, Args... args) {
     using T = typename detail::spawn_result<F, Args...>::type;
-    start(detail::make_routine<T>(std::source_location::current(), nullptr, std::move(f),
-                                  std::move(args)...));
+    start(
+        detail::make_routine<T>(std::source_location(), nullptr, std::move(f), std::move(args)...));
 }
 
 }  // namespace ringo
