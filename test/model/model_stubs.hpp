@@ -77,6 +77,7 @@ std::uint64_t next_random() noexcept { return std::uint64_t{rl::rand(2)} << 63; 
 routine_ext& ensure_ext(routine*) { std::abort(); }
 void timer_arm(timer_node&) {}
 bool timer_disarm(timer_node&) noexcept { return false; }
+runtime_core* runtime_at_hand() noexcept { return nullptr; }
 void io_cancel(routine*, std::uint64_t) noexcept {}
 time_point deadline_after(duration) noexcept { return {}; }
 machine* this_machine() noexcept {
