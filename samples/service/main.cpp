@@ -21,10 +21,9 @@ ringo::task<int> serve(my_service::settings s) {
     std::fflush(stdout);
     try {
         co_await server.run();
-    } catch (const ringo::canceled&) {
-        // The signal.
+    } catch (const ringo::canceled&) {  // the signal
+        fmt::print("my-service: stopped\n");
     }
-    fmt::print("my-service: stopped\n");
     co_return 0;
 }
 

@@ -23,9 +23,8 @@ RINGO_WORKERS and RINGO_BACKEND (auto, uring, epoll) are obeyed.
 
 template <class N>
 bool number(std::string_view text, N& out) {
-    const char* const end = text.data() + text.size();
-    const auto r = std::from_chars(text.data(), end, out);
-    return r.ec == std::errc{} && r.ptr == end;
+    const auto r = std::from_chars(text.data(), text.data() + text.size(), out);
+    return r.ec == std::errc{} && r.ptr == text.data() + text.size();
 }
 
 }  // namespace

@@ -23,6 +23,7 @@ ringo::task<> service::run() {
     co_await ringo::scope(ringo::grace(settings_.grace), std::move(body));
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters): the scope's, outlives it
 ringo::task<> service::accept_all(ringo::group& g) {
     g.limit(settings_.max_connections);
     const ringo::context stop = ringo::current_context();

@@ -24,6 +24,7 @@ parsed state(std::string_view text) {
 template <class Test>
 void with_service(my_service::settings s, Test test) {
     s.listen = "127.0.0.1:0";
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): run keeps it
     auto body = [&]() -> ringo::task<> {
         my_service::service server(s);
         const auto started = co_await server.start();
@@ -44,6 +45,7 @@ void with_service(my_service::settings s, Test test) {
 }
 
 // Reads until `end` is there or the stream ends.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters): awaited at once
 ringo::task<std::string> read_until(const ringo::net::tcp_stream& c, std::string_view end) {
     std::string text;
     std::array<char, 512> buffer;
@@ -126,6 +128,7 @@ TEST_CASE("an idle client does not hold up the end") {
     my_service::settings s;
     s.grace = 1h;  // the test ends although nobody closes the connection
     ringo::net::tcp_stream idle;
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): with_service keeps it
     with_service(s, [&](ringo::net::address at) -> ringo::task<> {
         auto c = co_await ringo::net::dial(at);
         REQUIRE(c);

@@ -4,7 +4,7 @@
 
 Compiles, without linking and without ccache, a file that only includes the umbrella, each public
 header, and each source of the samples; of three runs the quickest counts (processor time).
-usage: compile_times.py BUILD_DIR [--headers] [--flags "-O2"] [COMPILER ...]
+usage: compile_times.py BUILD_DIR [--headers] [--only TEXT] [--flags "-O2"] [COMPILER ...]
 """
 import argparse
 import os
@@ -18,6 +18,7 @@ root = pathlib.Path(__file__).resolve().parents[2]
 options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 options.add_argument("build_dir", help="a configured build directory, for version.hpp")
 options.add_argument("--headers", action="store_true", help="each public header, too")
+options.add_argument("--only", default="", help="what has this text in its name")
 options.add_argument("--flags", action="append", help="default: -O0, then -O2")
 options.add_argument("compiler", nargs="*", help="default: clang++-19 g++")
 args = options.parse_args()
@@ -53,6 +54,8 @@ with tempfile.TemporaryDirectory() as scratch:
     columns = [(c, level) for c in compilers for level in levels]
     print(f"{'seconds of processor time':44}" + "".join(f"{c + ' ' + o:>16}" for c, o in columns))
     for name, path in files:
+        if args.only not in name:
+            continue
         row = f"{name:44}"
         for compiler, level in columns:
             row += f"{seconds(compiler.split() + ['-std=c++20', *level.split(), *include, '-c', str(path), '-o', os.devnull]):16.2f}"

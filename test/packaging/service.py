@@ -62,6 +62,11 @@ else:
     run("ctest", "--test-dir", build, "--output-on-failure")
 check(True, "it builds, and its test passes")
 
+if kind == "meson" and shutil.which("clang-tidy-19"):
+    run("clang-tidy-19", "--quiet", "--warnings-as-errors=*", "--header-filter=^$", "-p", build,
+        *sorted(project.glob("*.cpp")))
+    check(True, "its own .clang-tidy has nothing to say")
+
 # --- run --------------------------------------------------------------------------------------------
 program = build / name
 run(program, "--listen", expect=2)
