@@ -21,7 +21,7 @@ options.add_argument("--headers", action="store_true", help="each public header,
 options.add_argument("--only", default="", help="what has this text in its name")
 options.add_argument("--flags", action="append", help="default: -O0, then -O2")
 options.add_argument("compiler", nargs="*", help="default: clang++-19 g++")
-args = options.parse_args()
+args = options.parse_intermixed_args()
 compilers = args.compiler or ["clang++-19", "g++"]
 levels = args.flags or ["-O0", "-O2"]
 include = [f"-I{root / 'include'}", f"-I{pathlib.Path(args.build_dir) / 'include'}"]
