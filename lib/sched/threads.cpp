@@ -13,6 +13,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <mutex>
 #include <optional>
 #include <string_view>
@@ -118,7 +119,15 @@ void thread_waiter::block(bool in_block_on) noexcept {
     }
     outside_changed();
     while (signalled_.load(std::memory_order_acquire) == 0) {
+#ifdef RINGO_TSAN
+        // TSan keeps a signal back until the thread that got it makes a call TSan knows, which the
+        // futex is not: without a break, Ctrl-C would never reach run().
+        const timespec nap{0, 20'000'000};
+        ::syscall(SYS_futex, &signalled_, FUTEX_WAIT_PRIVATE, 0, &nap, nullptr, 0);
+        ::usleep(0);
+#else
         ::syscall(SYS_futex, &signalled_, FUTEX_WAIT_PRIVATE, 0, nullptr, nullptr, 0);
+#endif
     }
     const std::lock_guard guard(waiting_mutex);
     (prev_waiting_ != nullptr ? prev_waiting_->next_waiting_ : first_waiting) = next_waiting_;

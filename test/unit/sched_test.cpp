@@ -4,10 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
 
 using namespace ringo;
 using namespace std::chrono_literals;
@@ -429,4 +431,17 @@ TEST_CASE("shutdown gives the tasks the grace to end by themselves") {
     std::this_thread::sleep_for(5ms);
     rt.shutdown(5s);
     CHECK(clean);
+}
+
+TEST_CASE("SIGINT sent to the process cancels the root context of run") {
+    // The kernel gives it to the first thread of the process, which waits in run. Until it has,
+    // only the time-out tells this from a deadlock.
+    bool told = false;
+    const int code = run([&]() -> task<> {
+        ::kill(::getpid(), SIGINT);
+        const auto r = co_await select(done(), after(1min));
+        told = r.index() == 0;
+    });
+    CHECK(code == 0);
+    CHECK(told);
 }
