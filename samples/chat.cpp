@@ -60,6 +60,7 @@ struct room {
         std::map<std::string, channel<std::string>> members;
         bool open = true;
         bool closed = false;
+        context end = stopping;
         auto to_all = [&](std::string line) {
             std::vector<std::string> lines{std::move(line)};
             for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -99,13 +100,13 @@ struct room {
             }
             members.clear();
             closed = true;
-            stopping = context::background();  // never done: this arm is over
+            end = context::background();  // never done: this arm is over
         };
         while (open) {
             co_await select(
                 on(entering.recv(), enter), on(leaving.recv(), leave),
                 on(said.recv(), [&](std::optional<std::string> l) { to_all(std::move(*l)); }),
-                on(stopping.done(), close));
+                on(end.done(), close));
         }
     }
 };

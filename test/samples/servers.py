@@ -393,6 +393,28 @@ def chat_bad_guests():
 
 
 @check
+def chat_door():
+    """Ctrl-C while guests arrive: none of them is overlooked"""
+    for round in range(5):
+        with Server(CHAT) as server:
+            guests = []
+
+            def arrive():
+                with contextlib.suppress(OSError):
+                    while len(guests) < 200:
+                        guests.append(server.socket())
+
+            arriving = threading.Thread(target=arrive)
+            arriving.start()
+            while len(guests) < 10 * (round + 1) and arriving.is_alive():
+                pass
+            server.stop()
+            arriving.join()
+            for s in guests:
+                s.close()
+
+
+@check
 def chat_slow():
     """one who does not read is sent away, and holds up nobody"""
     with Server(CHAT) as server, server.socket(rcvbuf=4096) as slow, \
