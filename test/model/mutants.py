@@ -35,14 +35,14 @@ MUTANTS = {
         "            if (n->owner->try_claim(n->arm) || true) {\n                return n;"),
     "wait, a cancelled receiver that stays in its queue": (
         "wait_model", "include/ringo/detail/channel_core.hpp",
-        "                channel_base::forget(*core_, core_->receivers, node_);\n            }\n        }\n        r->end_wait();",
-        "            }\n        }\n        r->end_wait();"),
+        "            base::leave(&core::receivers);\n        }\n        r->end_wait();",
+        "        }\n        r->end_wait();"),
     "select, locks in the order of the arms": (
         "wait_model", SELECT, "            while (at > 0 && out[at - 1] > k) {\n                --at;\n            }\n", ""),
     "select, a lock taken twice": (
         "wait_model", SELECT, "            if (at > 0 && out[at - 1] == k) {\n                continue;\n            }\n", ""),
     "select, losers stay in their queues": (
-        "wait_model", SELECT, "        lock_source(a.lock_);\n        a.unlink();\n        unlock_source(a.lock_);\n    }\n    r->end_wait();",
+        "wait_model", SELECT, "        take_leave(a);\n    }\n    r->end_wait();",
         "    }\n    r->end_wait();"),
     "select, no look at the flag when it is cancelled while it publishes": (
         "wait_model", SELECT, "            suspended_ = false;\n            unlink_all(arms, n, &select_arm::linked_);\n        }\n    }\n    woken",
