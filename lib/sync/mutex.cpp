@@ -123,7 +123,7 @@ bool mutex_awaiter::suspend() noexcept {
     r->leaf = frame_;
     if (starts_cancelled(r)) [[unlikely]] {
         std::construct_at(&node_);
-        waiting_ = true;
+        stage_ = stage::waiting;
         r->begin(wait_phase::canceled);
         return false;
     }
@@ -133,9 +133,9 @@ bool mutex_awaiter::suspend() noexcept {
     std::construct_at(&node_, r, &since_);
     since_ = now_ns();
     bool suspended = false;
-    waiting_ = true;
+    stage_ = stage::waiting;
     if (enqueue_or_take(r, false, suspended)) {
-        waiting_ = false;
+        stage_ = stage::taken;
         return continue_or_yield(r);
     }
     return suspended;
@@ -151,10 +151,12 @@ bool mutex_awaiter::try_again(resume_hook* hook, routine* r) noexcept {
 }
 
 void mutex_awaiter::finish_wait() {
+    if (std::exchange(stage_, stage::none) == stage::taken) {
+        return;
+    }
     routine* const r = frame_->self();
     const wait_phase p = r->phase();
     r->end_wait();
-    waiting_ = false;
     if (p == wait_phase::canceled) {
         abandon(false);
         throw_canceled(r);

@@ -985,3 +985,23 @@ TEST_CASE("TestWaitGroupMisuse: reuse before a wait has returned throws from tha
         }
     });
 }
+
+TEST_CASE("a task destroyed while it gives way with the lock in its hand unlocks it") {
+    mutex mu;
+    {
+        runtime rt(options{.workers = 1});
+        rt.block_on([&]() -> task<> {
+            // Nobody else wants the lock, so its slice ends in one of the calls of lock.
+            auto greedy = [](mutex* m) -> task<> {
+                for (;;) {
+                    const mutex_guard g = co_await m->lock();
+                }
+            };
+            (void)go(greedy, &mu);
+            for (int i = 0; i < 10; ++i) {
+                co_await yield();
+            }
+        });
+    }
+    CHECK(mu.try_lock());
+}

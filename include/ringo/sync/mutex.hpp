@@ -145,8 +145,10 @@ public:
     explicit mutex_awaiter(mutex& m) noexcept : m_(m) {}
     mutex_awaiter(mutex_awaiter&& other) noexcept : m_(other.m_) {}
     ~mutex_awaiter() {
-        if (waiting_) {
+        if (stage_ == stage::waiting) {
             abandon(frame_->self()->phase() == wait_phase::claimed);
+        } else if (stage_ == stage::taken) {
+            m_.unlock();
         }
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
@@ -156,7 +158,7 @@ public:
     }
     bool await_suspend(awaiting_frame) noexcept { return suspend(); }
     mutex_guard await_resume() {
-        if (waiting_) [[unlikely]] {
+        if (stage_ != stage::none) [[unlikely]] {
             finish_wait();
         }
         return mutex_guard(&m_);
@@ -172,7 +174,8 @@ private:
 
     mutex& m_;
     promise_base* frame_ = nullptr;
-    bool waiting_ = false;
+    // `taken`: it has the lock, and gives way before it goes on, with no guard to unlock it yet.
+    enum class stage : std::uint8_t { none, waiting, taken } stage_ = stage::none;
     // Set when it has to wait; that it mostly does not is why these are not initialised.
     union {
         wait_node node_;
