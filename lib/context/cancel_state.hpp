@@ -20,8 +20,10 @@ namespace ringo::detail {
 ///   1. per node, parents first: under its lock set err and cause, then `phase`; claim those who
 ///      wait for done() of it; take a reference on each child and append it to the list.
 ///   2. per node: claim the waits of its members.
-///   3. all nodes: `phase` = cancelled. Then tell those who get to run code of the user's: stop
-///      tokens, after_func. Only now, so that the code may cancel, and so wait for, what it likes.
+///   3. all nodes: `phase` = cancelled; only then the first one leaves its parent's list, so that a
+///      canceller of the parent never overlooks it while a part of its subtree is somebody else's.
+///      Then tell those who get to run code of the user's: stop tokens, after_func. Only now, so
+///      that the code may cancel, and so wait for, what it likes.
 /// Because all flags are set and all done() arms claimed before the first member is claimed, a
 /// waiter for which one cancel makes both true gets its done() arm.
 /// A child is either linked before pass 1 looks at its parent's list (and is then in the list), or

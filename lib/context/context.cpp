@@ -169,7 +169,6 @@ void cancel_state::cancel(std::error_code why, std::exception_ptr because) noexc
     }
 
     // Pass 2.
-    detach_from_parent();
     for (cancel_state* n = this; n != nullptr; n = n->walk_next) {
         {
             const std::lock_guard guard(n->lock);
@@ -191,6 +190,9 @@ void cancel_state::cancel(std::error_code why, std::exception_ptr because) noexc
     for (cancel_state* n = this; n != nullptr; n = n->walk_next) {
         n->phase.store(cancelled, std::memory_order_seq_cst);
     }
+    // Until here whoever cancels an ancestor has found this node among the children, and waits for
+    // it: through it also for the parts of its subtree that are others' business.
+    detach_from_parent();
     for (cancel_state* n = this; n != nullptr;) {
         cancel_state* const next = n->walk_next;
         if (n->stop != nullptr) {
