@@ -256,6 +256,10 @@ std::uint64_t next_random() noexcept;
 
 /// Destroys frames from the leaf upwards, without recursion.
 void destroy_chain(routine* r) noexcept;
+/// Takes a routine from under its context, which goes with its last reference.
+void drop_context(routine* r, runtime_core* rt) noexcept;
+/// What has left the outermost frame of a task, or null.
+error_box* box_of(promise_base* root) noexcept;
 [[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
                                 std::source_location spawned) noexcept;
 

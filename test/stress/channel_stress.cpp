@@ -369,3 +369,38 @@ TEST_CASE("a channel that its handles have left goes with its last waiter, not b
     });
     CHECK(counted::alive == 0);
 }
+
+TEST_CASE("threads may complete waits while the runtime of the waiters ends") {
+    // Whoever claims a wait may still be at its way to the queue when the runtime destroys the
+    // frames: each value is received or stays with its sender, none is lost or moved twice.
+    const int rounds = scaled(600);
+    for (int i = 0; i < rounds; ++i) {
+        channel<counted> c;
+        std::atomic<bool> end{false};
+        std::thread outsider;
+        {
+            runtime rt(options{.workers = 2});
+            std::atomic<int> began{0};
+            const auto receive = [](channel<counted> from, std::atomic<int>* n) -> task<> {
+                ++*n;
+                for (;;) {
+                    (void)co_await from.recv();
+                }
+            };
+            for (int k = 0; k < 64; ++k) {
+                rt.go(receive, c, &began);
+            }
+            while (began < 64) {
+                std::this_thread::yield();
+            }
+            outsider = std::thread([&c, &end] {
+                while (!end) {
+                    (void)c.try_send(counted(1));
+                }
+            });
+        }
+        end = true;
+        outsider.join();
+    }
+    CHECK(counted::alive == 0);
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns the life of a routine: how it is spawned, ends and is joined.
+#include "../context/cancel_state.hpp"
+#include "dump.hpp"
+#include "root_context.hpp"
+#include "sched.hpp"
+#include "threads.hpp"
+
+#include <fmt/core.h>
+
+#include <bit>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace ringo::detail {
+
+bool is_canceled(const std::exception_ptr& e) noexcept {
+    try {
+        std::rethrow_exception(e);
+    } catch (const canceled&) {
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+// --- spawning
+// -------------------------------------------------------------------------------------
+
+spawn_scope::spawn_scope(runtime_core* core) noexcept : before_(this_thread().outside) {
+    this_thread().outside = core;
+}
+spawn_scope::~spawn_scope() { this_thread().outside = before_; }
+
+routine* spawn_prepare(context_state* under) {
+    thread_state& ts = this_thread();
+    runtime_core* rt = nullptr;
+    routine* parent = nullptr;
+    if (ts.m != nullptr) [[likely]] {
+        rt = ts.m->rt;
+        parent = ts.m->cur.load(std::memory_order_relaxed);
+    } else {
+        rt = ts.outside;
+    }
+    if (ts.outside != nullptr && ts.outside != rt) {
+        rt = ts.outside;  // runtime::go from another runtime's task
+        parent = nullptr;
+    }
+    if (rt == nullptr) {
+        throw std::logic_error(
+            "ringo::go: not inside a runtime; start the program with ringo::run, or use "
+            "ringo::runtime::go from other threads");
+    }
+    routine* const r = routine_alloc();
+    r->leaf = nullptr;
+    r->ctx = under != nullptr ? under : (parent != nullptr ? parent->ctx : rt->root);
+    r->join.store(0, std::memory_order_relaxed);
+    r->ext = nullptr;
+    r->aux = 0;
+    r->flags.store(0, std::memory_order_relaxed);
+    r->depth = parent != nullptr ? parent->depth + (parent->depth != UINT32_MAX) : 0;
+    r->end_wait();
+    r->rt.store(rt->index, std::memory_order_release);
+    return r;
+}
+
+void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
+                  std::source_location at) noexcept {
+    r->leaf = root;
+    r->ext = ext;
+    if (root != nullptr) {
+        if (ext != nullptr && ext->slot != nullptr) {
+            root->link = std::bit_cast<std::uintptr_t>(ext->slot);
+            ext->slot->child = std::bit_cast<promise_base*>(at);  // where it was spawned
+        } else {
+            root->link = std::bit_cast<std::uintptr_t>(at) | promise_base::root_tag;
+        }
+        root->where = at;
+    }
+    runtime_core* const rt = runtime_at(r->rt.load(std::memory_order_relaxed));
+    if (r->ctx != rt->root) {
+        context_ref(r->ctx);
+    }
+    cancel_state* const n = cancel_node(r->ctx);
+    if (n == rt->root) {
+        r->set_flag(routine::under_root, true);
+    } else if (n != nullptr) {
+        set_context(r, r->ctx, ensure_ext(r).member);
+    }
+    const bool brings_context = root != nullptr && root->run != 0;
+    if (root != nullptr) {
+        root->run = reinterpret_cast<std::uintptr_t>(r);
+        if (brings_context) {
+            bind_context(root, r);
+        }
+    }
+}
+
+void spawn_start(routine* r) noexcept {
+    machine* const m = this_machine();
+    if (m != nullptr && m->rt->index == r->rt.load(std::memory_order_relaxed)) [[likely]] {
+        std::uint32_t before;
+        if (processor* const p = enter(*m, before)) [[likely]] {
+            ++p->spawns;
+            m->rt->push_lifo(*p, r);
+            leave(*m, before);
+            return;
+        }
+        leave(*m, before);
+    }
+    schedule(r);
+}
+
+routine_ext& ensure_ext(routine* r) {
+    if (r->ext == nullptr) {
+        r->ext = ::new (frame_alloc(sizeof(routine_ext))) routine_ext(sizeof(routine_ext));
+    }
+    return *r->ext;
+}
+
+void drop_context(routine* r, runtime_core* rt) noexcept {
+    if (r->ext != nullptr) {
+        cancel_state::remove_member(r->ext->member);
+        r->ext->innermost = nullptr;
+    }
+    r->set_flag(routine::under_root, false);
+    context_state* const c = std::exchange(r->ctx, background_state());
+    if (rt == nullptr || c != rt->root) {
+        context_unref(c);
+    }
+}
+
+namespace {
+void free_ext(routine* r) noexcept {
+    routine_ext* const e = std::exchange(r->ext, nullptr);
+    if (e == nullptr) {
+        return;
+    }
+    if (e->closure_alive) {
+        e->closure_alive = false;
+        e->destroy_closure(e);
+    }
+    if (e->destroy_all != nullptr) {
+        e->destroy_all(e);
+    }
+    frame_free(e, e->size);
+}
+
+}  // namespace
+
+error_box* box_of(promise_base* root) noexcept {
+    constexpr std::uintptr_t tags = 3;
+    return (root->link & tags) == tags ? reinterpret_cast<error_box*>(root->link & ~tags) : nullptr;
+}
+
+void spawn_abandon(routine* r) noexcept {
+    drop_context(r, runtime_at(r->rt.load(std::memory_order_relaxed)));
+    free_ext(r);
+    routine_free(r);
+}
+
+void set_completion(routine* r, completion& c) noexcept {
+    r->join.store(reinterpret_cast<std::uintptr_t>(&c) | join_word::told,
+                  std::memory_order_relaxed);
+}
+
+namespace {
+/// Where a routine that has failed was spawned, as long as its error has not been taken.
+std::source_location spawn_site(const routine* r) noexcept {
+    if (r->flag(routine::has_error)) {
+        return std::bit_cast<std::source_location>(reinterpret_cast<error_box*>(r->aux)->spawned);
+    }
+    if (r->ext != nullptr && r->ext->slot != nullptr) {
+        return std::bit_cast<std::source_location>(r->ext->slot->child);
+    }
+    return {};
+}
+}  // namespace
+
+void end_member(routine* r, const std::exception_ptr& error) noexcept {
+    if (error != nullptr && !is_canceled(error)) {
+        die_unhandled(error, {}, spawn_site(r));
+    }
+    join_word::release(r);
+}
+
+void spawn_empty_callable() noexcept {
+    fmt::print(stderr, "ringo: go of an empty callable\n");
+    std::abort();
+}
+
+void root_failed(promise_base* root) noexcept {
+    auto* const box = new error_box{std::current_exception(), root->link & ~promise_base::root_tag};
+    root->link = reinterpret_cast<std::uintptr_t>(box) | 3;
+}
+
+void task_misused() noexcept {
+    fmt::print(stderr,
+               "ringo: co_await of a task that was awaited, spawned or moved from before\n");
+    std::abort();
+}
+
+// --- ending
+// ---------------------------------------------------------------------------------------
+
+void die_unhandled(const std::exception_ptr& error, std::source_location last,
+                   std::source_location spawned) noexcept {
+    std::string what = "unknown exception";
+    try {
+        std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+        what = e.what();
+    } catch (...) {
+    }
+    // Two tasks may fail at once: each report is in one piece, and the first ends the process.
+    static std::mutex one;
+    const std::lock_guard guard(one);
+    std::string text = fmt::format("ringo: unhandled exception in a task: {}\n", what);
+    if (last.line() != 0) {
+        text += fmt::format("    last awaiting in {}\n", place(last));
+    }
+    if (spawned.line() != 0) {
+        text += fmt::format("  spawned by {}\n", place(spawned));
+    }
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::terminate();
+}
+
+void runtime_core::finish(machine* m, routine* r) noexcept {
+    promise_base* const root = r->leaf;
+    const std::source_location where = root->where;
+    error_box* const box = box_of(root);
+    routine_ext* const ext = r->ext;
+    r->leaf = nullptr;
+    root->handle().destroy();
+    if (ext != nullptr && ext->closure_alive) {
+        ext->closure_alive = false;
+        ext->destroy_closure(ext);
+    }
+    if (m != nullptr) {
+        m->cur.store(nullptr, std::memory_order_release);
+    }
+    drop_context(r, this);
+    std::exception_ptr error;
+    if (box != nullptr) {
+        error = box->error;
+        r->aux = reinterpret_cast<std::uintptr_t>(box);
+        r->set_flag(routine::has_error, true);
+    } else if (ext != nullptr && ext->slot != nullptr) {
+        error = ext->slot->error;
+    }
+    // Hand over to whoever joins; see join_word.
+    std::uintptr_t w = r->join.load(std::memory_order_acquire);
+    if ((w & join_word::flags) == join_word::told) {
+        auto* const c = reinterpret_cast<completion*>(w & ~join_word::flags);
+        c->ended(c, r, std::move(error));
+        return;
+    }
+    unsigned round = 0;
+    for (;;) {
+        if ((w & join_word::locked) != 0) {
+            spin_pause(round);
+            w = r->join.load(std::memory_order_acquire);
+            continue;
+        }
+        if ((w & join_word::detached) != 0) {
+            if (error != nullptr && !is_canceled(error)) {
+                die_unhandled(error, where, spawn_site(r));
+            }
+            join_word::release(r);
+            return;
+        }
+        if (r->join.compare_exchange_weak(w, join_word::ended | join_word::locked,
+                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
+            break;
+        }
+    }
+    auto* const node = reinterpret_cast<wait_node*>(w & ~join_word::flags);
+    waiter* woken = nullptr;
+    if (node != nullptr && node->owner->try_claim(node->arm)) {
+        woken = node->owner;
+    }
+    // The last touch: whoever joins may free the routine from here on.
+    r->join.store(join_word::ended, std::memory_order_release);
+    if (woken != nullptr) {
+        wake(woken);
+    }
+}
+
+// --- join
+// -----------------------------------------------------------------------------------------
+
+namespace {
+std::uintptr_t join_lock(routine* r) noexcept {
+    unsigned round = 0;
+    std::uintptr_t w = r->join.load(std::memory_order_acquire);
+    for (;;) {
+        if ((w & join_word::locked) != 0) {
+            spin_pause(round);
+            w = r->join.load(std::memory_order_acquire);
+        } else if (r->join.compare_exchange_weak(w, w | join_word::locked,
+                                                 std::memory_order_acq_rel,
+                                                 std::memory_order_acquire)) {
+            return w;
+        }
+    }
+}
+}  // namespace
+
+bool join_word::wait(routine* target, wait_node& node, routine* self) noexcept {
+    static constexpr wait_ops ops{"task join"};
+    self->aux = reinterpret_cast<std::uintptr_t>(&ops);
+    node.owner = self;
+    if (starts_cancelled(self)) [[unlikely]] {
+        self->begin(wait_phase::canceled);
+        return false;
+    }
+    const std::uintptr_t w = join_lock(target);
+    if ((w & ended) != 0) {
+        target->join.store(w, std::memory_order_release);
+        return false;
+    }
+    if (publish_wait(self)) {
+        target->join.store(reinterpret_cast<std::uintptr_t>(&node), std::memory_order_release);
+        return true;
+    }
+    target->join.store(w, std::memory_order_release);
+    return false;
+}
+
+void join_word::unlink(routine* target, wait_node& node) noexcept {
+    const std::uintptr_t w = join_lock(target);
+    const bool ours = (w & ~flags) == reinterpret_cast<std::uintptr_t>(&node);
+    target->join.store(ours ? w & flags : w, std::memory_order_release);
+}
+
+void join_word::lock(routine* target) noexcept { (void)join_lock(target); }
+void join_word::unlock(routine* target) noexcept {
+    target->join.fetch_and(~locked, std::memory_order_release);
+}
+bool join_word::link_locked(routine* target, wait_node& node) noexcept {
+    const std::uintptr_t w = target->join.load(std::memory_order_relaxed);
+    if ((w & ~flags) != 0) {
+        return true;  // another arm of the same select is there already
+    }
+    target->join.store(w | reinterpret_cast<std::uintptr_t>(&node), std::memory_order_relaxed);
+    return true;
+}
+void join_word::unlink_locked(routine* target, wait_node& node) noexcept {
+    const std::uintptr_t w = target->join.load(std::memory_order_relaxed);
+    if ((w & ~flags) == reinterpret_cast<std::uintptr_t>(&node)) {
+        target->join.store(w & flags, std::memory_order_relaxed);
+    }
+}
+
+void join_word::check_may_block() {
+    if (this_thread().m != nullptr) {
+        throw std::logic_error("ringo: block_on from a task would block its worker; co_await it");
+    }
+}
+
+void join_word::block_thread(routine* target) noexcept {
+    thread_waiter self;
+    wait_node node(&self);
+    const std::uintptr_t w = join_lock(target);
+    if ((w & ended) != 0) {
+        target->join.store(w, std::memory_order_release);
+        return;
+    }
+    self.begin(wait_phase::waiting);
+    target->join.store(reinterpret_cast<std::uintptr_t>(&node), std::memory_order_release);
+    self.block(true);
+    // Whoever signalled may still hold the word.
+    target->join.store(join_lock(target), std::memory_order_release);
+}
+
+void join_word::detach(routine* r) noexcept {
+    std::uintptr_t w = join_lock(r);
+    if ((w & ended) == 0) {
+        r->join.store(detached, std::memory_order_release);
+        return;
+    }
+    const std::source_location spawned = spawn_site(r);
+    std::exception_ptr error = take_error(r);
+    if (error == nullptr && r->ext != nullptr && r->ext->slot != nullptr) {
+        error = r->ext->slot->error;
+    }
+    if (error != nullptr && !is_canceled(error)) {
+        die_unhandled(error, {}, spawned);
+    }
+    release(r);
+}
+
+void join_word::release(routine* r) noexcept {
+    (void)take_error(r);
+    free_ext(r);
+    routine_free(r);
+}
+
+std::exception_ptr join_word::take_error(routine* r) noexcept {
+    if (!r->flag(routine::has_error)) {
+        return nullptr;
+    }
+    r->set_flag(routine::has_error, false);
+    const std::unique_ptr<error_box> box(reinterpret_cast<error_box*>(r->aux));
+    return std::move(box->error);
+}
+
+void join_word::joined_twice() {
+    throw std::logic_error("ringo: the join_handle is empty: it was awaited or moved from before");
+}
+
+}  // namespace ringo::detail
