@@ -186,6 +186,22 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
     }
 }
 
+void select_round::give_way_first(promise_base* frame, resume_hook& hook) noexcept {
+    routine* const r = frame->self();
+    r->leaf = frame;
+    ask_when_resumed(r, hook);
+    r->begin(wait_phase::claimed);  // runnable: there is nothing to be completed or cancelled
+    give_way(r);
+}
+
+bool select_round::start_in_hook(promise_base* frame, select_arm* arm,
+                                 const wait_ops* ops) noexcept {
+    routine* const r = frame->self();
+    r->end_wait();
+    r->ticks = 1;  // it is about to get a new slice, and must not give way once more
+    return !start(frame, &arm, 1, false, ops);
+}
+
 namespace {
 /// Takes the arms that have been enqueued out again, under the locks.
 void unlink_all(select_arm* const* arms, std::size_t n, bool select_arm::* linked) noexcept {

@@ -109,7 +109,7 @@ bool mutex_awaiter::enqueue_or_take(routine* r, bool again, bool& suspended) noe
     } else {
         m_.waiters_.push_back(node_);
     }
-    r->set_flag(routine::has_hook, true);
+    ask_when_resumed(r, *this);
     suspended = publish_wait(r);
     if (!suspended) {
         m_.waiters_.remove(node_);
@@ -121,24 +121,41 @@ bool mutex_awaiter::enqueue_or_take(routine* r, bool again, bool& suspended) noe
 bool mutex_awaiter::suspend() noexcept {
     routine* const r = frame_->self();
     r->leaf = frame_;
+    suspended_ = true;
+    std::construct_at(&node_);
     if (starts_cancelled(r)) [[unlikely]] {
-        std::construct_at(&node_);
-        stage_ = stage::waiting;
         r->begin(wait_phase::canceled);
         return false;
     }
     ops = &mutex_ops;
+    if (r->ticks < 0) [[unlikely]] {
+        // The slice is used up. It gives way before it takes anything: with the lock in its hand,
+        // it would make others queue for it.
+        retry = &try_first;
+        ask_when_resumed(r, *this);
+        r->begin(wait_phase::claimed);  // runnable: there is nothing to be completed or cancelled
+        give_way(r);
+        return true;
+    }
+    return !start(r);
+}
+
+/// @return true when it is decided: the lock is taken, or the context cancelled
+bool mutex_awaiter::start(routine* r) noexcept {
     retry = &try_again;
-    r->aux = reinterpret_cast<std::uintptr_t>(static_cast<resume_hook*>(this)) | 2;
     std::construct_at(&node_, r, &since_);
     since_ = now_ns();
     bool suspended = false;
-    stage_ = stage::waiting;
-    if (enqueue_or_take(r, false, suspended)) {
-        stage_ = stage::taken;
-        return continue_or_yield(r);
+    return enqueue_or_take(r, false, suspended) || !suspended;
+}
+
+bool mutex_awaiter::try_first(resume_hook* hook, routine* r) noexcept {
+    auto* const self = static_cast<mutex_awaiter*>(hook);
+    if (starts_cancelled(r)) [[unlikely]] {
+        r->begin(wait_phase::canceled);
+        return true;
     }
-    return suspended;
+    return self->start(r);
 }
 
 bool mutex_awaiter::try_again(resume_hook* hook, routine* r) noexcept {
@@ -151,9 +168,7 @@ bool mutex_awaiter::try_again(resume_hook* hook, routine* r) noexcept {
 }
 
 void mutex_awaiter::finish_wait() {
-    if (std::exchange(stage_, stage::none) == stage::taken) {
-        return;
-    }
+    suspended_ = false;
     routine* const r = frame_->self();
     const wait_phase p = r->phase();
     r->end_wait();

@@ -81,6 +81,19 @@ bool rw_mutex::try_slow(bool shared) noexcept {
     return taken;
 }
 
+/// Wakes those who have the lock now; see above.
+void rw_mutex::let_in(detail::wake_list& woken) noexcept {
+    if (woken.empty()) {
+        return;
+    }
+    woken.wake_all();
+    detail::machine* const m = detail::this_machine();
+    detail::routine* const r = m != nullptr ? m->cur.load(std::memory_order_relaxed) : nullptr;
+    if (r != nullptr) {
+        give_way_next(*r);
+    }
+}
+
 void rw_mutex::unlock_slow() noexcept {
     detail::wake_list woken;
     {
@@ -91,7 +104,7 @@ void rw_mutex::unlock_slow() noexcept {
         }
         thaw(admit(s & ~writer, true, woken));
     }
-    woken.wake_all();
+    let_in(woken);
 }
 
 void rw_mutex::unlock_shared_slow() noexcept {
@@ -104,13 +117,33 @@ void rw_mutex::unlock_shared_slow() noexcept {
         }
         thaw(admit(s - reader, false, woken));
     }
-    woken.wake_all();
+    let_in(woken);
 }
 
 namespace detail {
 
 const wait_ops rw_lock_arm::ops{"rw_mutex lock"};
 const wait_ops rw_lock_shared_arm::ops{"rw_mutex lock_shared"};
+
+/// A lock that nobody queues for is mostly held for some nanoseconds, by a task that runs on
+/// another core; to queue for it costs both of them a switch, and makes a queue for those who come
+/// next.
+bool rw_arm::take_by_spinning() noexcept {
+    if (this_machine()->rt->procs.size() == 1) {
+        return false;  // who has it does not run
+    }
+    for (int i = 0; i < 30; ++i) {
+        if ((m_.state_.load(std::memory_order_relaxed) & rw_mutex::slow) != 0) {
+            return false;
+        }
+        if (shared_ ? m_.take_shared_at_once() : m_.take_at_once()) {
+            held_ = true;
+            return true;
+        }
+        __builtin_ia32_pause();
+    }
+    return false;
+}
 
 bool rw_arm::ready() noexcept { return m_.may_enter(m_.freeze(), shared_); }
 bool rw_arm::commit(wake_list&) noexcept {

@@ -510,6 +510,36 @@ TEST_CASE("TestNonblockSelectRace: one of two rw_mutexes is always free, so neve
     }
 }
 
+TEST_CASE("those who have queued for an rw_mutex once do not queue for it ever after") {
+    run_at(1, []() -> task<> {
+        rw_mutex m;
+        wait_group all;
+        int taken = 0;
+        const auto body = [&]() -> task<> {
+            for (int i = 1; i <= 1000; ++i) {
+                if (i % 10 == 0) {
+                    const rw_mutex_guard w = co_await m.lock();
+                } else {
+                    const rw_mutex_shared_guard s = co_await m.lock_shared();
+                }
+                // Nobody suspends with the lock, so after the first round all find it free.
+                if (i > 20 && !m.try_lock()) {
+                    ++taken;
+                }
+            }
+        };
+        {
+            const rw_mutex_guard first = co_await m.lock();
+            for (int i = 0; i < 8; ++i) {
+                all.go(body);
+            }
+            co_await yields(3);  // now all of them queue
+        }
+        co_await all.wait();
+        CHECK(taken == 0);
+    });
+}
+
 TEST_CASE("neither side starves: a writer among readers, a reader among writers") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {

@@ -986,22 +986,85 @@ TEST_CASE("TestWaitGroupMisuse: reuse before a wait has returned throws from tha
     });
 }
 
-TEST_CASE("a task destroyed while it gives way with the lock in its hand unlocks it") {
+namespace {
+
+task<> locks_for_ever(mutex* m) {
+    for (;;) {
+        const mutex_guard g = co_await m->lock();
+    }
+}
+task<> locks_for_ever(rw_mutex* m) {
+    for (;;) {
+        const rw_mutex_guard w = co_await m->lock();
+    }
+}
+task<> shares_for_ever(rw_mutex* m) {
+    for (;;) {
+        const rw_mutex_shared_guard s = co_await m->lock_shared();
+    }
+}
+task<> acquires_for_ever(semaphore* s) {
+    for (;;) {
+        co_await s->acquire();
+        s->release();
+    }
+}
+
+}  // namespace
+
+// With a lock in its hand it would make others queue for it who need not.
+TEST_CASE("a task whose slice ends in a call of lock gives way before it takes the lock") {
     mutex mu;
+    rw_mutex rw;
+    rw_mutex shared;
+    semaphore sem(1);
     {
         runtime rt(options{.workers = 1});
         rt.block_on([&]() -> task<> {
-            // Nobody else wants the lock, so its slice ends in one of the calls of lock.
-            auto greedy = [](mutex* m) -> task<> {
-                for (;;) {
-                    const mutex_guard g = co_await m->lock();
-                }
-            };
-            (void)go(greedy, &mu);
-            for (int i = 0; i < 10; ++i) {
+            // Nobody else wants them, so their slices end nowhere but there.
+            (void)go([&]() { return locks_for_ever(&mu); });
+            (void)go([&]() { return locks_for_ever(&rw); });
+            (void)go([&]() { return shares_for_ever(&shared); });
+            (void)go([&]() { return acquires_for_ever(&sem); });
+            int taken = 0;
+            for (int i = 0; i < 100; ++i) {
                 co_await yield();
+                taken += mu.try_lock() && rw.try_lock() && shared.try_lock() ? 1 : 0;
+                if (sem.try_acquire()) {
+                    ++taken;
+                    sem.release();
+                }
             }
+            CHECK(taken == 200);
         });
     }
+    // They have been destroyed while they gave way.
     CHECK(mu.try_lock());
+    CHECK(rw.try_lock());
+    CHECK(shared.try_lock());
+    CHECK(sem.available() == 1);
+}
+
+TEST_CASE("a task cancelled while it gives way in a call of lock does not get the lock") {
+    run_at(1, []() -> task<> {
+        mutex mu;
+        rw_mutex rw;
+        for (int i = 0; i < 2; ++i) {
+            cancelable_context x = with_cancel(current_context());
+            const auto plain = [&](context) -> task<> { co_await locks_for_ever(&mu); };
+            const auto both = [&](context) -> task<> { co_await locks_for_ever(&rw); };
+            auto h = i == 0 ? go(plain, x.ctx) : go(both, x.ctx);
+            co_await yield();
+            x.cancel();
+            bool thrown = false;
+            try {
+                co_await h;
+            } catch (const canceled&) {
+                thrown = true;
+            }
+            CHECK(thrown);
+            CHECK(mu.try_lock());
+            CHECK(rw.try_lock());
+        }
+    });
 }

@@ -176,6 +176,12 @@ struct alignas(64) routine : waiter {
 };
 static_assert(sizeof(routine) == 64);
 
+/// The routine, about to wait or to give way, wants `hook` to be asked before it is resumed.
+inline void ask_when_resumed(routine* r, resume_hook& hook) noexcept {
+    r->aux = reinterpret_cast<std::uintptr_t>(&hook) | 2;
+    r->set_flag(routine::has_hook, true);
+}
+
 /// Makes a claimed waiter runnable: a routine is scheduled, a thread is woken.
 ///
 /// Never resumes anything inline. The caller holds no lock and does not touch the waiter again.

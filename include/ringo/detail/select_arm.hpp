@@ -101,6 +101,11 @@ public:
     std::size_t winner() const noexcept { return winner_; }
     /// The only arm has happened without start.
     void done_at_once() noexcept { winner_ = 0; }
+    /// The slice is used up: suspends, and starts when its turn comes again, from `hook`. Nothing
+    /// is taken before: who gave way with a lock in its hand would make others queue for it.
+    static void give_way_first(promise_base* frame, resume_hook& hook) noexcept;
+    /// Called by that hook. @return whether it is decided, and not waiting now
+    bool start_in_hook(promise_base* frame, select_arm* arm, const wait_ops* ops) noexcept;
     bool suspended() const noexcept { return suspended_; }
     [[noreturn]] static void throw_canceled(promise_base* frame);
 
@@ -152,13 +157,19 @@ private:
 };
 
 /// An arm that is awaited by itself. One with a member take_at_once is asked that first: whether it
-/// can happen without further ado, that is, without the source's lock.
+/// can happen without further ado, that is, without the source's lock. take_by_spinning, where
+/// there is one, may look on for a moment before the task queues; after_wait hears of the end of a
+/// wait.
 template <class Arm>
-class arm_awaiter {
+class arm_awaiter : resume_hook {
 public:
     template <class... A>
-    explicit arm_awaiter(const wait_ops& ops, A&&... a) : arm_(std::forward<A>(a)...), ops_(&ops) {}
-    arm_awaiter(arm_awaiter&& other) noexcept : arm_(std::move(other.arm_)), ops_(other.ops_) {}
+    explicit arm_awaiter(const wait_ops& reason, A&&... a) : arm_(std::forward<A>(a)...) {
+        ops = &reason;
+    }
+    arm_awaiter(arm_awaiter&& other) noexcept : resume_hook(), arm_(std::move(other.arm_)) {
+        ops = other.ops;
+    }
     ~arm_awaiter() {
         if (round_.suspended()) {
             select_arm* const a = &arm_;
@@ -177,13 +188,30 @@ public:
         return false;
     }
     bool await_suspend(awaiting_frame) {
+        if constexpr (requires { arm_.take_at_once(); }) {
+            routine* const r = frame_->self();
+            if (r->ticks < 0 && !starts_cancelled(r)) [[unlikely]] {
+                retry = &begin;
+                select_round::give_way_first(frame_, *this);
+                return true;
+            }
+        }
+        if constexpr (requires { arm_.take_by_spinning(); }) {
+            if (!starts_cancelled(frame_->self()) && arm_.take_by_spinning()) {
+                round_.done_at_once();
+                return false;
+            }
+        }
         select_arm* const a = &arm_;
-        return round_.start(frame_, &a, 1, false, ops_);
+        return round_.start(frame_, &a, 1, false, ops);
     }
     auto await_resume() {
         select_arm* const a = &arm_;
         if (round_.suspended()) {
             round_.finish(frame_, &a, 1);
+            if constexpr (requires { arm_.after_wait(*frame_->self()); }) {
+                arm_.after_wait(*frame_->self());
+            }
         }
         if (round_.winner() == select_round::none) [[unlikely]] {
             select_round::throw_canceled(frame_);
@@ -193,8 +221,11 @@ public:
     Arm&& arm() && noexcept { return std::move(arm_); }
 
 private:
+    static bool begin(resume_hook* hook, routine*) noexcept {
+        auto* const self = static_cast<arm_awaiter*>(hook);
+        return self->round_.start_in_hook(self->frame_, &self->arm_, self->ops);
+    }
     Arm arm_;
-    const wait_ops* ops_;
     promise_base* frame_ = nullptr;
     select_round round_;
 };

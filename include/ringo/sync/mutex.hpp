@@ -145,10 +145,8 @@ public:
     explicit mutex_awaiter(mutex& m) noexcept : m_(m) {}
     mutex_awaiter(mutex_awaiter&& other) noexcept : m_(other.m_) {}
     ~mutex_awaiter() {
-        if (stage_ == stage::waiting) {
+        if (suspended_) {
             abandon(frame_->self()->phase() == wait_phase::claimed);
-        } else if (stage_ == stage::taken) {
-            m_.unlock();
         }
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
@@ -158,7 +156,7 @@ public:
     }
     bool await_suspend(awaiting_frame) noexcept { return suspend(); }
     mutex_guard await_resume() {
-        if (stage_ != stage::none) [[unlikely]] {
+        if (suspended_) [[unlikely]] {
             finish_wait();
         }
         return mutex_guard(&m_);
@@ -167,15 +165,16 @@ public:
 private:
     friend class mutex_arm;
     bool suspend() noexcept;
+    bool start(routine* r) noexcept;
     void finish_wait();
     void abandon(bool woken) noexcept;
     bool enqueue_or_take(routine* r, bool again, bool& suspended) noexcept;
+    static bool try_first(resume_hook* self, routine* r) noexcept;
     static bool try_again(resume_hook* self, routine* r) noexcept;
 
     mutex& m_;
     promise_base* frame_ = nullptr;
-    // `taken`: it has the lock, and gives way before it goes on, with no guard to unlock it yet.
-    enum class stage : std::uint8_t { none, waiting, taken } stage_ = stage::none;
+    bool suspended_ = false;
     // Set when it has to wait; that it mostly does not is why these are not initialised.
     union {
         wait_node node_;

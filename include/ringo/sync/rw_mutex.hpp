@@ -155,6 +155,8 @@ private:
         return false;
     }
     bool try_slow(bool shared) noexcept;
+    static void give_way_next(detail::routine& r) noexcept { r.ticks = 0; }
+    static void let_in(detail::wake_list& woken) noexcept;
     void unlock_slow() noexcept;
     void unlock_shared_slow() noexcept;
     // With lock_ held:
@@ -191,6 +193,8 @@ public:
     void unlink() noexcept override;
     void leave(wake_list& woken) noexcept override;
     void won() noexcept override;
+    bool take_by_spinning() noexcept;
+    static void after_wait(routine& r) noexcept { rw_mutex::give_way_next(r); }
 
 protected:
     rw_arm(rw_mutex& m, bool shared) noexcept : m_(m), shared_(shared) { lock_ = key(m_.lock_); }
