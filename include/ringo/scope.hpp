@@ -236,6 +236,11 @@ struct awaited<A> {
     using type = decltype(std::declval<A>().operator co_await().await_resume());
 };
 
+template <own_operation A>
+struct awaited<A> {
+    using type = decltype(std::declval<A&>().take());
+};
+
 template <class R, class A>
 task<R> await_under(context, A op) {
     co_return co_await static_cast<A&&>(op);
