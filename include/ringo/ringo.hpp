@@ -16,6 +16,7 @@
 #include <ringo/runtime.hpp>
 #include <ringo/scope.hpp>
 #include <ringo/select.hpp>
+#include <ringo/selectable.hpp>
 #include <ringo/sync/barrier.hpp>
 #include <ringo/sync/condition_variable.hpp>
 #include <ringo/sync/latch.hpp>

@@ -32,8 +32,8 @@ class group_wait;
 /// The tasks of a scope. Lives in the scope's frame.
 class RINGO_API group_state : completion {
 public:
-    group_state(context body, context tasks, cancel_func cancel_body,
-                cancel_func cancel_tasks) noexcept;
+    group_state(context body, context tasks, cancel_cause_func cancel_body,
+                cancel_cause_func cancel_tasks) noexcept;
     ~group_state();
     group_state(const group_state&) = delete;
     group_state& operator=(const group_state&) = delete;
@@ -41,7 +41,7 @@ public:
     void add(routine* r, bool background);
     bool has_room() const noexcept;
     void fail(std::exception_ptr e) noexcept;
-    void cancel() noexcept;
+    void cancel(std::exception_ptr cause = nullptr) noexcept;
     void set_limit(std::size_t n);
     const context& body_context() const noexcept { return body_; }
     const context& task_context() const noexcept { return tasks_; }
@@ -67,8 +67,8 @@ private:
     wait_queue joiner_;
     context body_;
     context tasks_;
-    cancel_func cancel_body_;
-    cancel_func cancel_tasks_;
+    cancel_cause_func cancel_body_;
+    cancel_cause_func cancel_tasks_;
     context helper_ctx_ = context::background();
     std::optional<cancel_func> cancel_helpers_;
 };
@@ -173,8 +173,8 @@ template <class F>
 task<> scope_impl(std::optional<grace> g, F body) {
     const context outer = current_context();
     const bool gentle = g.has_value();
-    cancelable_context b = with_cancel(outer);
-    cancelable_context t = with_cancel(gentle ? without_cancel(outer) : b.ctx);
+    cancelable_context_cause b = with_cancel_cause(outer);
+    cancelable_context_cause t = with_cancel_cause(gentle ? without_cancel(outer) : b.ctx);
     group_state state(b.ctx, t.ctx, std::move(b.cancel), std::move(t.cancel));
     if (gentle) {
         state.watch(outer, g->time);
@@ -203,8 +203,8 @@ task<> scope_impl(std::optional<grace> g, F body) {
 ///
 /// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_return; });` Whatever the body and
 /// the tasks refer to outside the scope outlives them. The first failure (an exception other than
-/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context
-/// and is rethrown at the end; later ones are dropped.
+/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context,
+/// as its cause, and is rethrown at the end; later ones are dropped.
 ///
 /// **Cancellation**: body and tasks run under a child of the current context, and see it; the scope
 /// itself goes on until they have ended, and then throws ringo::canceled. After group::cancel alone
@@ -234,6 +234,11 @@ struct awaited {
 template <has_member_co_await A>
 struct awaited<A> {
     using type = decltype(std::declval<A>().operator co_await().await_resume());
+};
+
+template <own_operation A>
+struct awaited<A> {
+    using type = decltype(std::declval<A&>().take());
 };
 
 template <class R, class A>

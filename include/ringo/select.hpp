@@ -478,7 +478,8 @@ template <class A, class F>
 auto on(A&& operation, F handler) {
     static_assert(selectable_arm<A>,
                   "ringo: this cannot be an arm of a select: write on(operation, handler), where "
-                  "the operation is one of ringo's (all but blocking and yield), or a task");
+                  "the operation is one of ringo's (all but blocking and yield), a task, or one of "
+                  "your own (see ringo::selectable)");
     return detail::on_arm<detail::arm_for<A>, F>(std::forward<A>(operation), std::move(handler));
 }
 

@@ -9,8 +9,8 @@
 
 namespace ringo::detail {
 
-group_state::group_state(context body, context tasks, cancel_func cancel_body,
-                         cancel_func cancel_tasks) noexcept
+group_state::group_state(context body, context tasks, cancel_cause_func cancel_body,
+                         cancel_cause_func cancel_tasks) noexcept
     : completion{&group_state::member_ended}, body_(std::move(body)), tasks_(std::move(tasks)),
       cancel_body_(std::move(cancel_body)), cancel_tasks_(std::move(cancel_tasks)) {}
 
@@ -60,14 +60,14 @@ void group_state::fail(std::exception_ptr e) noexcept {
             return;
         }
         failed_ = true;
-        failure_ = std::move(e);
+        failure_ = e;
     }
-    cancel();
+    cancel(std::move(e));
 }
 
-void group_state::cancel() noexcept {
-    cancel_body_();
-    cancel_tasks_();
+void group_state::cancel(std::exception_ptr cause) noexcept {
+    cancel_body_(cause);
+    cancel_tasks_(std::move(cause));
 }
 
 void group_state::member_ended(completion* self, routine* r, std::exception_ptr error) noexcept {
@@ -180,7 +180,7 @@ namespace {
 task<> cancel_after(context, context outer, duration d, group_state* g) {
     co_await outer.done();
     co_await sleep(d);
-    g->cancel();
+    g->cancel(outer.cause());
 }
 }  // namespace
 

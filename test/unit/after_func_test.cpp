@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // after_func on time (T4, T8) and on a context (K9); contexts from and to std::stop_token (K10).
 #include "../support/co_test.hpp"
+#include "../support/death.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +9,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -394,6 +397,26 @@ TEST_CASE("K9, TestAfterFuncCalledAsynchronously: cancel does not wait, nor does
         const auto v = co_await out.recv();
         CHECK(*v == 1);
     });
+}
+
+TEST_CASE("T8, K9: an exception that leaves f ends the program, with a message") {
+    using ringo::test::message_of_death;
+    const auto fails = [] { throw std::runtime_error("no luck"); };
+    const std::string start = "ringo: unhandled exception in a task: no luck\n";
+    CHECK(message_of_death([&] {
+              run_at(1, [&]() -> task<> {
+                  (void)after_func(1ms, fails);
+                  co_await select();
+              });
+          }).find(start) == 0);
+    CHECK(message_of_death([&] {
+              run_at(1, [&]() -> task<> {
+                  const cancelable_context c = with_cancel(context::background());
+                  (void)after_func(c.ctx, fails);
+                  c.cancel();
+                  co_await select();
+              });
+          }).find(start) == 0);
 }
 
 TEST_CASE("K9: registrations are independent of each other") {

@@ -5,7 +5,10 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cstdio>
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -669,6 +672,23 @@ TEST_CASE("TestMutexMisuse: unlock of an unlocked mutex ends the program with a 
               }
               mu.unlock();
           }) == text);
+}
+
+TEST_CASE("M6, TestWaitGroupGo: an exception ends the program before anybody stops waiting") {
+    using ringo::test::message_of_death;
+    const std::string text = message_of_death([] {
+        run_at(1, []() -> task<> {
+            wait_group wg;
+            wg.go([]() -> task<> {
+                co_await yield();
+                throw std::runtime_error("no luck");
+            });
+            co_await wg.wait();
+            std::fputs("counted down\n", stderr);
+        });
+    });
+    CHECK(text.find("ringo: unhandled exception in a task: no luck\n") == 0);
+    CHECK(text.find("counted down") == std::string::npos);
 }
 
 // --- arms of select -----------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/death.hpp"
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -112,6 +114,25 @@ TEST_CASE("go never runs the task inline") {
         co_await h;
         CHECK(ran);
     });
+}
+
+TEST_CASE("G2, TestGoNil: go of an empty callable ends the program with a message") {
+    using ringo::test::message_of_death;
+    const std::string text = "ringo: go of an empty callable\n";
+    CHECK(message_of_death([] {
+              run_at(1, []() -> task<> {
+                  const std::function<task<>()> none;
+                  (void)go(none);
+                  co_return;
+              });
+          }) == text);
+    CHECK(message_of_death([] {
+              run_at(1, []() -> task<> {
+                  task<> (*const none)(int) = nullptr;
+                  (void)go(none, 1);
+                  co_return;
+              });
+          }) == text);
 }
 
 TEST_CASE("a second await of a join_handle throws") {

@@ -7,6 +7,7 @@
 #include <ringo/detail/frame_pool.hpp>
 #include <ringo/detail/routine.hpp>
 
+#include <concepts>
 #include <coroutine>
 #include <exception>
 #include <memory>
@@ -19,6 +20,7 @@ namespace ringo {
 class context;
 template <class T>
 class task;
+class wait_list;
 }  // namespace ringo
 
 namespace ringo::detail {
@@ -181,6 +183,14 @@ concept attachable = requires(A& a, promise_base& p) { a.attach(p); };
 template <class A>
 concept has_member_co_await = requires(A&& a) { static_cast<A&&>(a).operator co_await(); };
 
+/// An operation of the user's own, or meant to be one: see selectable.hpp.
+template <class A>
+concept own_operation = requires(std::remove_reference_t<A>& a) {
+    { a.waiters() } -> std::same_as<wait_list&>;
+};
+template <class Op>
+class own_awaiter;
+
 template <class...>
 inline constexpr bool always_false = false;
 
@@ -233,6 +243,8 @@ struct promise_common : promise_base {
                           "ringo: this awaiter is not one of ringo's; a task can await tasks and "
                           "the library's operations (see ringo::selectable for your own)");
             return static_cast<A&&>(a).operator co_await();
+        } else if constexpr (own_operation<A>) {
+            return own_awaiter<std::remove_reference_t<A>>(a, *this);
         } else {
             static_assert(attachable<A>,
                           "ringo: this awaiter is not one of ringo's; a task can await tasks and "

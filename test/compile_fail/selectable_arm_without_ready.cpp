@@ -1,0 +1,9 @@
+// expect: an operation of one's own has waiters(), ready() and take(), all noexcept
+#include <ringo/ringo.hpp>
+struct event {
+    ringo::wait_list& waiters() noexcept;
+    void take() noexcept;
+};
+ringo::task<> f(event& e) {
+    co_await ringo::select(ringo::on(e, [] {}));
+}
