@@ -21,6 +21,7 @@
 #include <ringo/sync/condition_variable.hpp>
 #include <ringo/sync/latch.hpp>
 #include <ringo/sync/mutex.hpp>
+#include <ringo/sync/once.hpp>
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/sync/semaphore.hpp>
 #include <ringo/sync/wait_group.hpp>
