@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ringo/detail/arms.hpp>
+#include <ringo/detail/call_result.hpp>
 #include <ringo/error.hpp>
 #include <ringo/sync/latch.hpp>
 #include <ringo/task.hpp>
@@ -51,19 +52,6 @@ private:
     latch ended_{1};
 };
 
-/// What a callable yields, whether it is a plain one or returns a task.
-template <class F>
-struct plain_result {
-    static_assert(std::is_invocable_v<F>, "ringo: this is called without arguments");
-    using returned = typename std::conditional_t<std::is_invocable_v<F>, std::invoke_result<F>,
-                                                 std::type_identity<void>>::type;
-    template <class R>
-    struct of : std::type_identity<R> {};
-    template <class T>
-    struct of<task<T>> : std::type_identity<T> {};
-    using type = typename of<returned>::type;
-};
-
 }  // namespace detail
 
 /// Runs a function a single time, whoever comes first; as Go's sync.Once.
@@ -94,7 +82,7 @@ public:
     template <class F>
     [[nodiscard("call does nothing until it is awaited")]] detail::once_call<F>
     call(F&& f) noexcept(std::is_nothrow_move_constructible_v<F>) {
-        using checked [[maybe_unused]] = typename detail::plain_result<F&>::type;
+        using checked [[maybe_unused]] = detail::plain_result_t<F&>;
         return detail::once_call<F>(state_, std::forward<F>(f));
     }
 
@@ -209,7 +197,7 @@ private:
 };
 
 template <class F>
-once_value(F) -> once_value<typename detail::plain_result<F&>::type>;
+once_value(F) -> once_value<detail::plain_result_t<F&>>;
 
 namespace detail {
 
