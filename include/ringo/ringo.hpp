@@ -20,6 +20,7 @@
 #include <ringo/sync/barrier.hpp>
 #include <ringo/sync/condition_variable.hpp>
 #include <ringo/sync/latch.hpp>
+#include <ringo/sync/limiter.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/once.hpp>
 #include <ringo/sync/rw_mutex.hpp>
