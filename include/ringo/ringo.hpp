@@ -23,6 +23,7 @@
 #include <ringo/sync/limiter.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/once.hpp>
+#include <ringo/sync/pool.hpp>
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/sync/semaphore.hpp>
 #include <ringo/sync/single_flight.hpp>
