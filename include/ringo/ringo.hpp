@@ -27,6 +27,7 @@
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/sync/semaphore.hpp>
 #include <ringo/sync/single_flight.hpp>
+#include <ringo/sync/sync_map.hpp>
 #include <ringo/sync/wait_group.hpp>
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>

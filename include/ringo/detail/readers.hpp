@@ -63,16 +63,22 @@ private:
 /// The threads that were reading at a certain time, until they have all gone on.
 class reader_set {
 public:
-    /// Those who read now: what has been unlinked before is seen by nobody else.
-    /// @throws std::bad_alloc
-    void look() {
+    /// Those who read now: what has been unlinked before is seen by nobody else. The set is empty.
+    /// @return false when there is no memory for them
+    bool look() noexcept {
         readers_barrier();
-        for (reader_record* r = all_readers(); r != nullptr; r = r->next) {
-            const std::uint64_t turns = r->turns.load(std::memory_order_acquire);
-            if (turns % 2 != 0) {
-                still_.push_back(entry{r, turns});
+        try {
+            for (reader_record* r = all_readers(); r != nullptr; r = r->next) {
+                const std::uint64_t turns = r->turns.load(std::memory_order_acquire);
+                if (turns % 2 != 0) {
+                    still_.push_back(entry{r, turns});
+                }
             }
+        } catch (...) {
+            still_.clear();
+            return false;
         }
+        return true;
     }
     /// Whether all of them have gone on.
     bool gone() noexcept {
