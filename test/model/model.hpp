@@ -114,6 +114,11 @@ public:
         slots_[i].cell = cell;
     }
     void* get(const void* key) const noexcept { return slots_[place(key)].cell; }
+    /// It has been there, and its life has ended.
+    bool gone(const void* key) const noexcept {
+        const slot& s = slots_[place(key)];
+        return s.key == key && s.cell == nullptr;
+    }
 
 private:
     static constexpr std::size_t size = 16'384;
@@ -163,7 +168,12 @@ public:
 
     T load(std::memory_order m = std::memory_order::seq_cst) const noexcept {
         cell* const c = find();
-        return c != nullptr ? c->load(order(m), $) : plain_;
+        if (c == nullptr) {
+            return plain_;
+        }
+        const T v = c->load(order(m), $);  // others run first
+        RL_ASSERT(!cells.gone(this));
+        return v;
     }
     void store(T v, std::memory_order m = std::memory_order::seq_cst) noexcept {
         if (cell* const c = find()) {
@@ -212,6 +222,7 @@ private:
         if (before_access != nullptr) {
             before_access();
         }
+        RL_ASSERT(!cells.gone(this));
         return static_cast<cell*>(cells.get(this));
     }
     bool plain_exchange(T& e, T v) noexcept {
@@ -280,8 +291,14 @@ namespace std {
 template <class T>
 using model_atomic = ::model::atomic<T>;
 using model_mutex = ::model::mutex;
+inline void model_fence(memory_order m) noexcept {
+    if (::model::running) {
+        rl::atomic_thread_fence(::model::order(m), $);
+    }
+}
 }  // namespace std
 #define atomic model_atomic
+#define atomic_thread_fence model_fence
 #ifdef MODEL_STD_MUTEX
 #define mutex model_mutex
 #endif

@@ -16,6 +16,8 @@ CONTEXT = "lib/context/context.cpp"
 MUTEX = "lib/sync/mutex.cpp"
 WORKER = "lib/sched/worker.cpp"
 SELECT = "lib/select/select.cpp"
+READERS = "include/ringo/detail/readers.hpp"
+SHARD = "include/ringo/detail/hash_shard.hpp"
 
 # name: (model, file, the line, what takes its place)
 MUTANTS = {
@@ -67,6 +69,25 @@ MUTANTS = {
         "park_model", WORKER, "    if (n > 1) {\n        wake_if_idle();  // a worker about to sleep saw them neither there nor here\n    }\n", ""),
     "park, publishing in the global queue without order": (
         "park_model", "lib/sched/global_queue.hpp", "+ n, std::memory_order_seq_cst);", "+ n, std::memory_order_release);"),
+    "sync_map, reading without a word": (
+        "sync_map_model", READERS, "            r_.turns.store(odd, std::memory_order_release);\n", ""),
+    "sync_map, announcing a read without order": (
+        "sync_map_model", READERS, "                std::atomic_thread_fence(std::memory_order_seq_cst);\n", ""),
+    "sync_map, looking at the readers without a barrier": (
+        "sync_map_model", READERS, "        readers_barrier();\n", ""),
+    "sync_map, leaving without order": (
+        "sync_map_model", READERS, "+ 1, std::memory_order_release);", "+ 1, std::memory_order_relaxed);"),
+    "sync_map, not waiting for the readers to go": (
+        "sync_map_model", SHARD, "                if (readers_.gone()) {\n                    second", "                {\n                    second"),
+    "sync_map, publishing a node without order": (
+        "sync_map_model", SHARD, "        at.store(fresh.release(), std::memory_order_release);\n        retire(*old);",
+        "        at.store(fresh.release(), std::memory_order_relaxed);\n        retire(*old);"),
+    "sync_map, one that is taken out loses its link": (
+        "sync_map_model", SHARD, "        --count_;\n", "        --count_;\n        n->next[0].store(nullptr);\n        n->next[1].store(nullptr);\n"),
+    "sync_map, growing with the links of the table in use": (
+        "sync_map_model", SHARD, "        const table t(lines, bits, 1 - old.side());", "        const table t(lines, bits, old.side());"),
+    "sync_map, an old table is destroyed at once": (
+        "sync_map_model", SHARD, "        retired_.lines = old.lines();\n", "        delete[] old.lines();\n"),
     "park, announcing the sleep without order": (
         "park_model", WORKER, "    idle_count.fetch_add(1, std::memory_order_seq_cst);", "    idle_count.fetch_add(1, std::memory_order_release);"),
 }

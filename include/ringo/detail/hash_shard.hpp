@@ -29,7 +29,8 @@
 namespace ringo::detail {
 
 /// A part of a sync_map. Members that look at nodes are called by a thread that is `reading`.
-template <class K, class V, class Equal>
+/// `Batch`: how many nodes that were taken out are worth a barrier.
+template <class K, class V, class Equal, std::size_t Batch = 64>
 class alignas(64) hash_shard {
 public:
     struct node {
@@ -62,12 +63,12 @@ public:
 
     /// The node of `key`, or null. Without the lock.
     const node* find(std::size_t h, const K& key) const {
-        const table t(table_.load(std::memory_order_seq_cst));
+        const table t(table_.load(std::memory_order_acquire));
         if (t.empty()) {
             return nullptr;
         }
-        for (const node* n = t.chain_of(h).load(std::memory_order_seq_cst); n != nullptr;
-             n = n->next[t.side()].load(std::memory_order_seq_cst)) {
+        for (const node* n = t.chain_of(h).load(std::memory_order_acquire); n != nullptr;
+             n = n->next[t.side()].load(std::memory_order_acquire)) {
             if (n->hash == h && Equal()(n->key, key)) {
                 return n;
             }
@@ -78,10 +79,10 @@ public:
     /// Calls f for all nodes. @return false when f has said so
     template <class F>
     bool each(F& f) const {
-        const table t(table_.load(std::memory_order_seq_cst));
+        const table t(table_.load(std::memory_order_acquire));
         for (std::size_t i = 0; i < t.size(); ++i) {
-            for (const node* n = t.chain(i).load(std::memory_order_seq_cst); n != nullptr;
-                 n = n->next[t.side()].load(std::memory_order_seq_cst)) {
+            for (const node* n = t.chain(i).load(std::memory_order_acquire); n != nullptr;
+                 n = n->next[t.side()].load(std::memory_order_acquire)) {
                 using R = std::invoke_result_t<F&, const K&, const V&>;
                 if constexpr (std::convertible_to<R, bool>) {
                     if (!std::invoke(f, n->key, n->value)) {
@@ -183,8 +184,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t first_batch = 64;  // nodes that are worth a barrier
-
     struct alignas(64) line {
         std::atomic<node*> chains[8]{};
     };
@@ -307,7 +306,7 @@ private:
         settle_due();
     }
     bool is_due() const noexcept {
-        return retired_.count >= first_batch + count_ / 8 || retired_.lines != nullptr;
+        return retired_.count >= Batch + count_ / 8 || retired_.lines != nullptr;
     }
     void settle_due() noexcept {
         due_.store(is_due() || waiting_.lines != nullptr, std::memory_order_relaxed);

@@ -34,17 +34,17 @@ RINGO_API reader_record* all_readers() noexcept;
 /// A barrier between what the caller has done before and the reads of all threads.
 RINGO_API void readers_barrier() noexcept;
 
-/// The thread reads while this lives. What it reads is loaded with memory_order_seq_cst.
+/// The thread reads while this lives.
 class reading {
 public:
     reading() : r_(this_reader()) {
         if (r_.depth++ == 0) {
             const std::uint64_t odd = r_.turns.load(std::memory_order_relaxed) + 1;
+            r_.turns.store(odd, std::memory_order_release);
             if (r_.asymmetric) [[likely]] {
-                r_.turns.store(odd, std::memory_order_release);
                 std::atomic_signal_fence(std::memory_order_seq_cst);
             } else {
-                r_.turns.store(odd, std::memory_order_seq_cst);
+                std::atomic_thread_fence(std::memory_order_seq_cst);
             }
         }
     }
