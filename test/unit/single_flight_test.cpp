@@ -281,20 +281,24 @@ TEST_CASE("single_flight: values of the context are there; the function goes bef
 TEST_CASE("single_flight: when all have left it ends by itself, also without the object") {
     run_at(1, []() -> task<> {
         auto sf = std::make_unique<flights>();
+        channel<void> inside(1);
         channel<void> go_on;
         bool ended = false;
         const auto f = [&]() -> task<std::string> {
+            (void)inside.try_send();
             co_await go_on.recv();
             ended = true;
             throw std::runtime_error("nobody hears it");
         };
-        bool gone = false;
-        try {
-            (void)co_await within(1ms, sf->call("key", f));
-        } catch (const canceled&) {
-            gone = true;
-        }
-        CHECK(gone);
+        cancelable_context x = with_cancel(current_context());
+        const auto ask = [&](context) -> task<std::string> {
+            co_return co_await text_of(*sf, "key", f);
+        };
+        auto h = go(ask, x.ctx);
+        co_await inside.recv();
+        x.cancel();
+        const std::string r = co_await h;
+        CHECK(r == "canceled");
         sf.reset();
         co_await go_on.send();
         co_await yields(5);
