@@ -8,30 +8,26 @@
 
 namespace ringo {
 
-void wait_group::add(std::int64_t n) {
-    std::int64_t c = count_.load(std::memory_order_relaxed);
-    while (c + n > 0) {
-        if (count_.compare_exchange_weak(c, c + n, std::memory_order_acq_rel,
-                                         std::memory_order_relaxed)) {
-            return;
-        }
-    }
+void wait_group::add_slow(std::int64_t n) {
     detail::wake_list woken;
     {
         const std::lock_guard guard(lock_);
-        c = count_.load(std::memory_order_relaxed);
-        for (;;) {
-            if (c + n < 0) {
+        std::int64_t w = word_.load(std::memory_order_relaxed);
+        std::int64_t to = 0;
+        do {
+            const std::int64_t c = w >> 1;
+            if (n < -c) {
                 throw std::logic_error("ringo: negative wait_group counter");
             }
-            if (count_.compare_exchange_weak(c, c + n, std::memory_order_acq_rel,
-                                             std::memory_order_relaxed)) {
-                break;
+            if (n > 0 && !may_add(w, n)) {
+                throw std::logic_error("ringo: wait_group counter too large");
             }
-        }
-        if (c + n == 0) {
-            while (detail::wait_node* w = waiters_.claim_front()) {
-                woken.push(w->owner);
+            to = n == -c ? 0 : w + 2 * n;
+        } while (!word_.compare_exchange_weak(w, to, std::memory_order_acq_rel,
+                                              std::memory_order_relaxed));
+        if (to == 0) {
+            while (detail::wait_node* node = waiters_.claim_front()) {
+                woken.push(node->owner);
             }
         }
     }
@@ -54,9 +50,15 @@ namespace detail {
 
 const wait_ops wait_group_arm::ops{"wait group"};
 
-bool wait_group_arm::ready() noexcept { return g_.count_.load(std::memory_order_acquire) == 0; }
+bool wait_group_arm::ready() noexcept { return g_.word_.load(std::memory_order_acquire) == 0; }
 bool wait_group_arm::commit(wake_list&) noexcept { return ready(); }
 bool wait_group_arm::link() {
+    std::int64_t w = g_.word_.load(std::memory_order_relaxed);
+    do {
+        if (w == 0) {
+            return false;  // meanwhile, and nobody would look for us
+        }
+    } while (!g_.word_.compare_exchange_weak(w, w | wait_group::waited, std::memory_order_relaxed));
     g_.waiters_.push_back(node_);
     return true;
 }
@@ -66,7 +68,7 @@ void wait_group_arm::won() noexcept { waited_ = true; }
 /// All waits have been ended together, at zero. Whoever has added since then has not waited for
 /// this one to return, and might as well have done so a moment earlier, before the zero.
 void wait_group_arm::check_reuse() const {
-    if (g_.count_.load(std::memory_order_relaxed) != 0) {
+    if (g_.count() != 0) {
         throw std::logic_error("ringo: wait_group is reused before a previous wait has returned");
     }
 }

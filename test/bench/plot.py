@@ -22,6 +22,7 @@ GROUPS = {
     "Locks": ["mutex_uncontended", "mutex_contended", "mutex_yield", "rwmutex_read", "rwmutex_write",
               "rwmutex_write10", "cond", "sem_uncontended", "sem_contended", "waitgroup_add_done",
               "waitgroup_wait"],
+    "Maps, once, pool": ["map_load", "map_mixed", "map_store", "once_done", "pool_get"],
     "Timers and contexts": ["timers_sleep", "timers_cancel_1", "timers_cancel_1m", "ctx_flat", "ctx_tree"],
     "While a task blocks its thread": ["blocked_sleep", "blocked_loop"],
     "TCP echo, processor time": ["tcp_echo", "tcp_echo_512"],

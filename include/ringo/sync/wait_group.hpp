@@ -29,8 +29,16 @@ public:
     wait_group& operator=(const wait_group&) = delete;
 
     /// Adds `n`, which may be negative, to the counter; at zero, all waits return.
-    /// @throws std::logic_error when the counter would become negative
-    void add(std::int64_t n = 1);
+    /// @throws std::logic_error when the counter would become negative, or 2^62
+    void add(std::int64_t n = 1) {
+        std::int64_t w = word_.load(std::memory_order_relaxed);
+        do {
+            if (!may_add(w, n)) [[unlikely]] {
+                return add_slow(n);
+            }
+        } while (!word_.compare_exchange_weak(w, w + 2 * n, std::memory_order_acq_rel,
+                                              std::memory_order_relaxed));
+    }
     /// add(-1).
     void done() { add(-1); }
 
@@ -56,7 +64,7 @@ public:
     }
 
     /// The counter; a snapshot.
-    std::int64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+    std::int64_t count() const noexcept { return word_.load(std::memory_order_relaxed) >> 1; }
 
 private:
     friend detail::wait_group_arm;
@@ -64,8 +72,19 @@ private:
     static void member_ended(completion* self, detail::routine* r,
                              std::exception_ptr error) noexcept;
 
-    std::atomic<std::int64_t> count_{0};
-    detail::spin_lock lock_;  // held for the step to zero, so that the waiter may destroy the group
+    // Twice the counter. `waited`: somebody queues, or has until he left, so that the step to zero
+    // is made with lock_ held: set under lock_, and cleared by that step. Without it, the step is
+    // the last that done() has to do with the group; with it, letting go of lock_ is.
+    static constexpr std::int64_t waited = 1;
+    /// Whether nothing but the counter changes.
+    static bool may_add(std::int64_t w, std::int64_t n) noexcept {
+        const auto sum = static_cast<std::uint64_t>(w >> 1) + static_cast<std::uint64_t>(n);
+        return sum - static_cast<std::uint64_t>(w & waited) < (std::uint64_t{1} << 62) - 1;
+    }
+    void add_slow(std::int64_t n);
+
+    std::atomic<std::int64_t> word_{0};
+    detail::spin_lock lock_;
     detail::wait_queue waiters_;
 };
 
@@ -77,10 +96,8 @@ public:
     using result = void;
     explicit wait_group_arm(wait_group& g) noexcept : g_(g) { lock_ = key(g_.lock_); }
     wait_group_arm(wait_group_arm&&) noexcept = default;
-    /// The step to zero is made under the lock: once that is free, done() is through with the
-    /// group.
     bool take_at_once() const noexcept {
-        return g_.count_.load(std::memory_order_acquire) == 0 && g_.lock_.is_free();
+        return g_.word_.load(std::memory_order_acquire) == 0 && g_.lock_.is_free();
     }
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;
