@@ -20,7 +20,7 @@ struct returning {
     }
 };
 
-reader_record& take_record() {
+[[gnu::noinline, gnu::cold]] reader_record& take_record() {
     static thread_local const returning at_end;
     (void)at_end;
     for (reader_record* r = all_readers(); r != nullptr; r = r->next) {

@@ -3,7 +3,6 @@
 // detail/hash_shard.hpp and detail/readers.hpp as they ship. Readers look keys up and walk while a
 // writer replaces, erases, inserts, and makes the table grow. No value is read after its end, keys
 // that are there throughout are found, and met once.
-#define MODEL_STD_MUTEX
 #include "model.hpp"
 
 #include <ringo/detail/hash_shard.hpp>
@@ -54,6 +53,12 @@ using shard = hash_shard<int, value, std::equal_to<int>, 1>;
 namespace ringo::detail {
 reader_record& this_reader() { return *now->records[rl::thread_index()]; }
 reader_record* all_readers() noexcept { return now->records[most_threads - 1]; }
+void spin_pause(unsigned&) noexcept { rl::yield(1, $); }
+void spin_lock::lock_slow() noexcept {
+    do {
+        rl::yield(1, $);
+    } while (locked_.exchange(true, std::memory_order::acquire));
+}
 void readers_barrier() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
 }  // namespace ringo::detail
 
@@ -81,7 +86,7 @@ struct suite : rl::test_suite<Derived, Readers + 1> {
             const shard::node* const n =
                 s->remove(hash_of(key, Split), key, [](const shard::node&) { return true; });
             if (n != nullptr) {
-                RL_ASSERT(n->value.look() == key);
+                RL_ASSERT(n->value.get().look() == key);
             }
         }
         s->collect();
@@ -89,7 +94,7 @@ struct suite : rl::test_suite<Derived, Readers + 1> {
     bool has(int key) {
         const reading pin;
         const shard::node* const n = s->find(hash_of(key, Split), key);
-        RL_ASSERT(n == nullptr || n->value.look() == key);
+        RL_ASSERT(n == nullptr || n->value.get().look() == key);
         return n != nullptr;
     }
     /// How often a walk meets a key that is there throughout; others it meets once at most.

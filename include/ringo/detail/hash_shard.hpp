@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns one part of a sync_map: a hash table that is changed under a lock and read without.
 //
-// A table is an array of chains of nodes. What a node holds never changes; another value is another
-// node in its place. Nodes are put in at the front of their chain and taken out anywhere; one that
-// was taken out keeps its link, so a reader who stands on it finds the rest of the chain. It is
-// destroyed when no thread that was reading then reads any more (see readers.hpp).
+// A table is an array of chains of nodes. A value that an atomic word can hold is replaced in its
+// node, with the lock held; any other never changes: another value is another node in its place.
+// Nodes are put in at the front of their chain and taken out anywhere; one that was taken out keeps
+// its link, so a reader who stands on it finds the rest of the chain. It is destroyed when no
+// thread that was reading then reads any more (see readers.hpp).
 //
 // So a walk along a chain meets no key twice (what is put in is before the reader), and misses none
 // that is there throughout. That holds when the table grows as well: every node has two links, one
@@ -14,6 +15,7 @@
 #pragma once
 
 #include <ringo/detail/readers.hpp>
+#include <ringo/detail/spin_lock.hpp>
 
 #include <atomic>
 #include <concepts>
@@ -23,21 +25,64 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 namespace ringo::detail {
 
+/// What a node holds: never changed.
+template <class V>
+class kept_value {
+public:
+    static constexpr bool replaceable = false;
+    explicit kept_value(V&& v) : v_(std::move(v)) {}
+    const V& get() const noexcept { return v_; }
+
+private:
+    const V v_;
+};
+/// Replaced with the shard's lock held, and read without.
+template <class V>
+class word_value {
+public:
+    static constexpr bool replaceable = true;
+    explicit word_value(V v) noexcept : v_(v) {}
+    V get() const noexcept { return v_.load(std::memory_order_acquire); }
+    V replace(V v) noexcept {
+        const V old = v_.load(std::memory_order_relaxed);
+        v_.store(v, std::memory_order_release);
+        return old;
+    }
+
+private:
+    std::atomic<V> v_;
+};
+template <class V>
+constexpr auto node_value_of() noexcept {
+    if constexpr (std::is_trivially_copyable_v<V> && sizeof(V) <= sizeof(void*)) {
+        if constexpr (std::atomic<V>::is_always_lock_free) {
+            return std::type_identity<word_value<V>>();
+        } else {
+            return std::type_identity<kept_value<V>>();
+        }
+    } else {
+        return std::type_identity<kept_value<V>>();
+    }
+}
+template <class V>
+using node_value = typename decltype(node_value_of<V>())::type;
+
 /// A part of a sync_map. Members that look at nodes are called by a thread that is `reading`.
 /// `Batch`: how many nodes that were taken out are worth a barrier.
-template <class K, class V, class Equal, std::size_t Batch = 64>
+template <class K, class V, class Equal, std::size_t Batch = 256>
 class alignas(64) hash_shard {
 public:
     struct node {
         node(std::size_t h, K&& k, V&& v) : hash(h), key(std::move(k)), value(std::move(v)) {}
         const std::size_t hash;
         const K key;
-        const V value;
+        node_value<V> value;
         std::atomic<node*> next[2]{};  // by table::side
         node* next_dead = nullptr;     // in a batch
     };
@@ -84,16 +129,32 @@ public:
             for (const node* n = t.chain(i).load(std::memory_order_acquire); n != nullptr;
                  n = n->next[t.side()].load(std::memory_order_acquire)) {
                 using R = std::invoke_result_t<F&, const K&, const V&>;
+                const V& v = n->value.get();
                 if constexpr (std::convertible_to<R, bool>) {
-                    if (!std::invoke(f, n->key, n->value)) {
+                    if (!std::invoke(f, n->key, v)) {
                         return false;
                     }
                 } else {
-                    std::invoke(f, n->key, n->value);
+                    std::invoke(f, n->key, v);
                 }
             }
         }
         return true;
+    }
+
+    /// Puts `v` in the place of what is there, if `fits` says yes to that.
+    /// @return what was there, or nullopt when there is nothing, or it does not fit
+    template <class P>
+    std::optional<V> replace_value(std::size_t h, const K& key, V v, P fits)
+        requires(node_value<V>::replaceable)
+    {
+        const std::lock_guard guard(lock_);
+        const std::atomic<node*>* const at = locate(h, key);
+        if (at == nullptr) {
+            return std::nullopt;
+        }
+        node_value<V>& there = at->load(std::memory_order_relaxed)->value;
+        return fits(there.get()) ? std::optional<V>(there.replace(v)) : std::nullopt;
     }
 
     // Takes over `fresh` if it is used. What they return may be looked at while the caller reads.
@@ -313,7 +374,7 @@ private:
     }
 
     std::atomic<std::uintptr_t> table_{0};  // changes when it grows
-    alignas(64) std::mutex lock_;           // guards the rest, and all changes
+    alignas(64) spin_lock lock_;            // guards the rest, and all changes
     std::atomic<bool> due_{false};          // collect() has something to do
     std::size_t count_ = 0;
     batch retired_;  // since the last look at the readers

@@ -34,7 +34,7 @@ public:
     bool is_free() const noexcept { return !locked_.load(std::memory_order_acquire); }
 
 private:
-    RINGO_API void lock_slow() noexcept;  // lib/sched/runtime.cpp
+    RINGO_API void lock_slow() noexcept;  // lib/base/spin_lock.cpp
 
     std::atomic<bool> locked_{false};
 };

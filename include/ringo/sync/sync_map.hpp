@@ -18,14 +18,16 @@ namespace ringo {
 
 /// A map for many readers and writers, as Go's sync.Map.
 ///
-/// Reading takes no lock and writes to no memory that others use, so it is as fast with many
-/// threads as with one. Writers of different keys mostly do not meet either: the map is split into
-/// 32 parts. Every operation but range() and clear() happens at one instant between call and
-/// return; who gets a value also sees what was done before it was stored. Values come and go as
-/// copies; what is large or cannot be copied is kept by std::shared_ptr.
+/// Reading takes no lock and writes to no memory that others use. Writers of different keys mostly
+/// do not meet either: the map is split into 32 parts. A value of at most eight bytes that can be
+/// copied bit by bit is replaced where it is; for any other, an entry is made and an old one goes.
+/// Every operation but range() and clear() happens at one instant between call and return; who gets
+/// a value also sees what was done before it was stored. Values come and go as copies; what is
+/// large or cannot be copied is kept by std::shared_ptr.
 ///
 /// What has been replaced or erased is destroyed when no thread can read it any more: by a later
-/// operation in its part of the map, or the map's destructor; hash, equality and the values' copies
+/// operation in its part of the map, which waits for some 256 of them or an eighth of the part, or
+/// by the map's destructor; hash, equality and the values' copies
 /// run while it is read, so they should be short. Nothing waits for tasks, and no task may be
 /// suspended inside. An empty map takes 6 KiB. Must outlive its users. **Thread safety**: all
 /// members from anywhere, tasks or not.
@@ -56,7 +58,7 @@ public:
         const std::size_t h = hash(key);
         const detail::reading pin;
         const node* const n = part(h).find(h, key);
-        return n != nullptr ? std::optional<V>(n->value) : std::nullopt;
+        return n != nullptr ? std::optional<V>(n->value.get()) : std::nullopt;
     }
 
     /// Puts `value` under `key`, whatever was there.
@@ -70,14 +72,14 @@ public:
         {
             const detail::reading pin;
             if (const node* const n = part(h).find(h, key)) {
-                return loaded_value{n->value, true};
+                return loaded_value{n->value.get(), true};
             }
         }
         typename shard::owned fresh(new node(h, std::move(key), std::move(value)));
         const change c(part(h));
         const node* const mine = fresh.get();
         const node* const there = c.part.insert(fresh);
-        return loaded_value{(there != nullptr ? there : mine)->value, there != nullptr};
+        return loaded_value{(there != nullptr ? there : mine)->value.get(), there != nullptr};
     }
 
     /// Takes the value under `key` out; nullopt when there is none.
@@ -86,7 +88,7 @@ public:
         const std::size_t h = hash(key);
         const change c(part(h));
         const node* const n = c.part.remove(h, key, [](const node&) { return true; });
-        return n != nullptr ? std::optional<V>(n->value) : std::nullopt;
+        return n != nullptr ? std::optional<V>(n->value.get()) : std::nullopt;
     }
 
     /// Puts `value` under `key`. @return what was there before, or nullopt
@@ -102,13 +104,17 @@ public:
         requires std::equality_comparable<V>
     {
         const std::size_t h = hash(key);
+        if constexpr (detail::node_value<V>::replaceable) {
+            const auto fits = [&](const V& there) { return there == expected; };
+            return part(h).replace_value(h, key, desired, fits).has_value();
+        }
         const change c(part(h));
         const node* const seen = c.part.find(h, key);
-        if (seen == nullptr || !(seen->value == expected)) {
+        if (seen == nullptr || !(seen->value.get() == expected)) {
             return false;
         }
         typename shard::owned fresh(new node(h, K(key), std::move(desired)));
-        return c.part.replace(fresh, [&](const node& n) { return n.value == expected; });
+        return c.part.replace(fresh, [&](const node& n) { return n.value.get() == expected; });
     }
 
     /// Erases `key` if what is there equals `expected`. @return whether it did
@@ -118,7 +124,8 @@ public:
     {
         const std::size_t h = hash(key);
         const change c(part(h));
-        return c.part.remove(h, key, [&](const node& n) { return n.value == expected; }) != nullptr;
+        return c.part.remove(h, key, [&](const node& n) { return n.value.get() == expected; }) !=
+               nullptr;
     }
 
     /// Erases `key`. @return whether it was there
@@ -179,10 +186,16 @@ private:
 
     std::optional<V> exchange(K key, V value, bool wanted) {
         const std::size_t h = hash(key);
+        if constexpr (detail::node_value<V>::replaceable) {
+            const auto any = [](const V&) { return true; };
+            if (std::optional<V> old = part(h).replace_value(h, key, value, any)) {
+                return old;
+            }
+        }
         typename shard::owned fresh(new node(h, std::move(key), std::move(value)));
         const change c(part(h));
         const node* const old = c.part.put(fresh);
-        return wanted && old != nullptr ? std::optional<V>(old->value) : std::nullopt;
+        return wanted && old != nullptr ? std::optional<V>(old->value.get()) : std::nullopt;
     }
 
     std::array<shard, std::size_t{1} << part_bits> parts_;
