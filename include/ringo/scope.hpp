@@ -7,6 +7,7 @@
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <source_location>
@@ -39,7 +40,16 @@ public:
     group_state& operator=(const group_state&) = delete;
 
     void add(routine* r, bool background);
-    bool has_room() const noexcept;
+    /// Takes a place below the limit, if there is one: for a start, or to be given back.
+    bool reserve() noexcept;
+    void give_back() noexcept;
+    void start_reserved(routine* r) noexcept;
+    /// @throws std::logic_error when the limit is 0: what is added would never start
+    void check_limit() const {
+        if (limit_.load(std::memory_order_relaxed) == 0) [[unlikely]] {
+            throw_limit_of_none();
+        }
+    }
     void fail(std::exception_ptr e) noexcept;
     void cancel(std::exception_ptr cause = nullptr) noexcept;
     void set_limit(std::size_t n);
@@ -54,11 +64,14 @@ public:
 private:
     friend group_wait;
     static void member_ended(completion* self, routine* r, std::exception_ptr error) noexcept;
+    /// The group may be gone afterwards.
+    void free_place(bool helper) noexcept;
+    [[noreturn]] static void throw_limit_of_none();
 
     mutable spin_lock lock_;
-    std::size_t running_ = 0;
+    std::size_t running_ = 0;  // also places that are reserved
     std::size_t helpers_ = 0;
-    std::size_t limit_ = SIZE_MAX;
+    std::atomic<std::size_t> limit_{SIZE_MAX};
     waiter* backlog_head_ = nullptr;
     waiter* backlog_tail_ = nullptr;
     std::size_t backlog_size_ = 0;
@@ -71,6 +84,23 @@ private:
     cancel_cause_func cancel_tasks_;
     context helper_ctx_ = context::background();
     std::optional<cancel_func> cancel_helpers_;
+};
+
+/// A place in a group, given back when no task has been started in it.
+class place_guard {
+public:
+    explicit place_guard(group_state& g) noexcept : g_(&g) {}
+    place_guard(const place_guard&) = delete;
+    place_guard& operator=(const place_guard&) = delete;
+    ~place_guard() {
+        if (g_ != nullptr) {
+            g_->give_back();
+        }
+    }
+    void start(routine* r) noexcept { std::exchange(g_, nullptr)->start_reserved(r); }
+
+private:
+    group_state* g_;
 };
 
 template <class T>
@@ -97,31 +127,36 @@ std::exception_ptr error_of_result(routine_ext* e) {
 class RINGO_API group {
 public:
     /// Starts a task that the scope waits for. Above the limit, it starts when another has ended.
+    /// @throws std::logic_error when the limit is 0: none will ever end
     template <class F, class... Args>
         requires(sizeof...(Args) > 1)
     void go(F f, Args... args) {
-        state_.add(make(std::source_location(), std::move(f), std::move(args)...), false);
+        start(std::source_location(), std::move(f), std::move(args)...);
     }
     /// @overload
     template <class F>
     void go(F f, std::source_location at = std::source_location::current()) {
-        state_.add(make(at, std::move(f)), false);
+        start(at, std::move(f));
     }
     /// @overload
     template <class F, class A>
     void go(F f, A a, std::source_location at = std::source_location::current()) {
-        state_.add(make(at, std::move(f), std::move(a)), false);
+        start(at, std::move(f), std::move(a));
     }
-    /// As go, if the limit leaves room. @return false, and nothing is started, when it does not
+    /// As go, if the limit leaves room. Never queues, however many call at once.
+    /// @return false, and nothing is started, when there is no room
     template <class F, class... Args>
     bool try_go(F f, Args... args) {
-        if (!state_.has_room()) {
+        if (!state_.reserve()) {
             return false;
         }
-        state_.add(make(std::source_location(), std::move(f), std::move(args)...), false);
+        detail::place_guard place(state_);  // should the task not come about
+        place.start(make(std::source_location(), std::move(f), std::move(args)...));
         return true;
     }
-    /// At most `n` tasks run at once. @throws std::logic_error when tasks are running already
+    /// At most `n` tasks run at once. With 0 none is ever started: try_go returns false, and go,
+    /// which in Go would wait for ever, throws.
+    /// @throws std::logic_error when tasks are running already
     void limit(std::size_t n) { state_.set_limit(n); }
     /// Cancels body and tasks; scope then returns normally.
     void cancel() noexcept { state_.cancel(); }
@@ -132,6 +167,11 @@ public:
     explicit group(detail::group_state& s) noexcept : state_(s) {}
 
 private:
+    template <class F, class... Args>
+    void start(std::source_location at, F&& f, Args&&... args) {
+        state_.check_limit();
+        state_.add(make(at, std::forward<F>(f), std::forward<Args>(args)...), false);
+    }
     template <class F, class... Args>
     detail::routine* make(std::source_location at, F f, Args... args) {
         using T = typename detail::spawn_result<F, Args...>::type;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/net/tcp.hpp>
 
-#include <ringo/blocking.hpp>
 #include <ringo/time.hpp>
 
+#include "socket.hpp"
+
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -19,8 +19,6 @@ namespace {
 
 constexpr std::size_t most_at_once = 0x7ffff000;  // what the kernel moves in one call
 
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
-
 result<> set_option(int fd, int level, int name, int value) {
     if (fd < 0) {
         return errc::closed;
@@ -29,10 +27,6 @@ result<> set_option(int fd, int level, int name, int value) {
         return last_error();
     }
     return {};
-}
-
-int open_socket(int family) noexcept {
-    return ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 /// Worth a pause rather than an error: the situation passes, and the connection is not lost.
@@ -234,31 +228,6 @@ private:
     bool taken_ = false;
 };
 
-class connect_awaiter : public fd_op {
-public:
-    connect_awaiter(fd_state* s, const address& to) noexcept : fd_op(s, fd_state::output), to_(to) {
-        code = io_code::connect;
-        len = to_.size();
-    }
-    static constexpr bool await_ready() noexcept { return false; }
-    template <class Handle>
-    bool await_suspend(Handle) noexcept {
-        addr = to_.data();
-        return begin();
-    }
-    std::error_code await_resume() noexcept {
-        const auto r = outcome();
-        return r.error();
-    }
-
-private:
-    address to_;
-};
-
-}  // namespace detail
-
-namespace detail {
-
 accept_arm::accept_arm(accept_operation&& a) noexcept : fd_arm(a.state_, fd_state::input, false) {}
 
 bool accept_arm::perform() {
@@ -453,92 +422,6 @@ task<result<tcp_listener>> listen(std::string at, listen_options o) {
         co_return all.error();
     }
     co_return co_await listen(all->front(), o);
-}
-
-// --- dial
-// -----------------------------------------------------------------------------------------
-
-task<result<tcp_stream>> dial(address to) {
-    const int fd = open_socket(to.family());
-    if (fd < 0) {
-        co_return last_error();
-    }
-    detail::fd_handle handle(fd);
-    const std::error_code e = co_await detail::connect_awaiter(handle.get(), to);
-    if (e) {
-        co_return e;
-    }
-    tcp_stream s(std::move(handle));
-    (void)s.set_no_delay(true);
-    co_return s;
-}
-
-task<result<tcp_stream>> dial(std::string to) {
-    const result<address> numeric = address::parse(to);
-    if (numeric) {
-        address a = *numeric;
-        if (a.is_any()) {  // as in Go: the local system
-            a = address::loopback(a.port());
-        }
-        co_return co_await dial(a);
-    }
-    const result<std::vector<address>> all = co_await resolve(std::move(to));
-    if (!all) {
-        co_return all.error();
-    }
-    std::error_code first;
-    for (const address& a : *all) {
-        result<tcp_stream> s = co_await dial(a);
-        if (s) {
-            co_return s;
-        }
-        first = first ? first : s.error();
-        if (current_context().err()) {
-            break;
-        }
-    }
-    co_return first;
-}
-
-task<result<std::vector<address>>> resolve(std::string text) {
-    result<host_port> parts = split_host_port(text);
-    if (!parts) {
-        co_return parts.error();
-    }
-    std::vector<address> found;
-    int error = 0;
-    int system_error = 0;
-    auto look_up = [&] {
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_STREAM;
-        hints.ai_flags = AI_ADDRCONFIG;
-        addrinfo* list = nullptr;
-        error = ::getaddrinfo(parts->host.empty() ? nullptr : parts->host.c_str(),
-                              parts->port.c_str(), &hints, &list);
-        system_error = errno;
-        for (const addrinfo* i = list; error == 0 && i != nullptr; i = i->ai_next) {
-            found.push_back(address::from_sockaddr(i->ai_addr, i->ai_addrlen));
-        }
-        if (list != nullptr) {
-            ::freeaddrinfo(list);
-        }
-    };
-    std::error_code ended;
-    try {
-        co_await blocking(look_up);
-    } catch (const canceled& e) {
-        ended = e.code();
-    }
-    if (ended) {
-        co_return ended;
-    }
-    if (error == EAI_SYSTEM) {
-        co_return std::error_code(system_error, std::system_category());
-    }
-    if (error != 0) {
-        co_return std::error_code(error, resolve_category());
-    }
-    co_return found;
 }
 
 }  // namespace ringo::net

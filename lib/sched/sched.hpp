@@ -251,6 +251,9 @@ bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg);
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;
 machine* this_machine() noexcept;
+/// The second half of io_start, for a routine that came there without a processor.
+/// @return false: over at once
+bool retry_io(processor& p, routine* r) noexcept;
 /// On a worker.
 std::uint64_t next_random() noexcept;
 

@@ -18,9 +18,20 @@ group_state::~group_state() {
     // Left over only when the runtime ends; the routines then belong to its teardown.
 }
 
-bool group_state::has_room() const noexcept {
+bool group_state::reserve() noexcept {
     const std::lock_guard guard(lock_);
-    return running_ < limit_;
+    if (running_ >= limit_.load(std::memory_order_relaxed)) {
+        return false;
+    }
+    ++running_;
+    return true;
+}
+
+void group_state::give_back() noexcept { free_place(false); }
+
+void group_state::start_reserved(routine* r) noexcept {
+    set_completion(r, *this);
+    spawn_start(r);
 }
 
 void group_state::set_limit(std::size_t n) {
@@ -28,7 +39,11 @@ void group_state::set_limit(std::size_t n) {
     if (running_ + backlog_size_ != 0) {
         throw std::logic_error("ringo: the limit of a group is set before its first task");
     }
-    limit_ = n;
+    limit_.store(n, std::memory_order_relaxed);
+}
+
+void group_state::throw_limit_of_none() {
+    throw std::logic_error("ringo: go in a group whose limit is 0 would never start the task");
 }
 
 void group_state::add(routine* r, bool helper) {
@@ -37,7 +52,8 @@ void group_state::add(routine* r, bool helper) {
         const std::lock_guard guard(lock_);
         if (helper) {
             ++helpers_;
-        } else if (running_ >= limit_) {
+        } else if (running_ != 0 && running_ >= limit_.load(std::memory_order_relaxed)) {
+            // Never when nothing runs: nobody would take it from the backlog.
             static constexpr wait_ops ops{"group limit"};
             r->aux = reinterpret_cast<std::uintptr_t>(&ops);
             r->begin(wait_phase::held);
@@ -83,25 +99,29 @@ void group_state::member_ended(completion* self, routine* r, std::exception_ptr 
         }
     }
     join_word::release(r);
+    g->free_place(helper);
+}
+
+void group_state::free_place(bool helper) noexcept {
     routine* next = nullptr;
     waiter* woken = nullptr;
     {
-        const std::lock_guard guard(g->lock_);
+        const std::lock_guard guard(lock_);
         if (helper) {
-            --g->helpers_;
-        } else if (g->backlog_head_ != nullptr) {
-            next = static_cast<routine*>(g->backlog_head_);
+            --helpers_;
+        } else if (backlog_head_ != nullptr) {
+            next = static_cast<routine*>(backlog_head_);
             next->end_wait();
-            g->backlog_head_ = next->next;
-            if (g->backlog_head_ == nullptr) {
-                g->backlog_tail_ = nullptr;
+            backlog_head_ = next->next;
+            if (backlog_head_ == nullptr) {
+                backlog_tail_ = nullptr;
             }
-            --g->backlog_size_;
+            --backlog_size_;
         } else {
-            --g->running_;
+            --running_;
         }
-        if (g->running_ + g->helpers_ == 0 || (!helper && g->running_ == 0)) {
-            if (wait_node* n = g->joiner_.claim_front()) {
+        if (running_ + helpers_ == 0 || (!helper && running_ == 0)) {
+            if (wait_node* n = joiner_.claim_front()) {
                 woken = n->owner;
             }
         }

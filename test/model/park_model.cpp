@@ -25,6 +25,7 @@ int model_clock(int, timespec* t) {
 
 #include "sched/timer_heap.cpp"
 #include "sched/worker.cpp"
+#include "sched/worker_io.cpp"
 
 using namespace ringo::detail;
 

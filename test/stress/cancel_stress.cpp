@@ -5,12 +5,11 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <thread>
@@ -20,20 +19,9 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
+using ringo::test::seed;
 
 namespace {
-
-unsigned seed() {
-    static const unsigned s = [] {
-        const char* const given = std::getenv("RINGO_STRESS_SEED");
-        const unsigned v = given != nullptr ? static_cast<unsigned>(std::atoi(given))
-                                            : std::random_device{}() % 1'000'000;
-        std::printf("cancel_stress: seed %u\n", v);
-        std::fflush(stdout);
-        return v;
-    }();
-    return s;
-}
 
 /// What the tasks of one storm share.
 struct world {

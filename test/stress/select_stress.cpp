@@ -5,6 +5,7 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed. RINGO_STRESS_SECONDS makes it go on.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
 
@@ -21,20 +22,9 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
+using ringo::test::seed;
 
 namespace {
-
-unsigned seed() {
-    static const unsigned s = [] {
-        const char* const given = std::getenv("RINGO_STRESS_SEED");
-        const unsigned v = given != nullptr ? static_cast<unsigned>(std::atoi(given))
-                                            : std::random_device{}() % 1'000'000;
-        std::printf("select_stress: seed %u\n", v);
-        std::fflush(stdout);
-        return v;
-    }();
-    return s;
-}
 
 /// One run's channels and books.
 class program {

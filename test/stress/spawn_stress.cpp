@@ -5,12 +5,11 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -21,20 +20,9 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
+using ringo::test::seed;
 
 namespace {
-
-unsigned seed() {
-    static const unsigned s = [] {
-        const char* const given = std::getenv("RINGO_STRESS_SEED");
-        const unsigned v = given != nullptr ? static_cast<unsigned>(std::atoi(given))
-                                            : std::random_device{}() % 1'000'000;
-        std::printf("spawn_stress: seed %u\n", v);
-        std::fflush(stdout);
-        return v;
-    }();
-    return s;
-}
 
 struct tally {
     std::atomic<long> spawned{0};
@@ -326,5 +314,49 @@ TEST_CASE("runtimes created and destroyed while tasks are spawned and joined in 
         }
         rt.reset();
         CHECK(counted::alive == 0);
+    }
+}
+
+namespace {
+/// Takes its time to be moved into a task: what try_go has seen before may have changed by then.
+struct slow {
+    slow() = default;
+    slow(slow&&) noexcept { std::this_thread::yield(); }
+};
+}  // namespace
+
+TEST_CASE("try_go of two tasks at once: what the limit has no room for is refused, never queued") {
+    for (const unsigned workers : {2U, 4U}) {
+        const ringo::test::watchdog dog;
+        runtime rt(options{.workers = workers});
+        rt.block_on([]() -> task<> {
+            int wrong = 0;
+            for (int i = 0; i < scaled(1000); ++i) {
+                std::atomic<int> accepted{0};
+                std::atomic<int> ran{0};
+                std::atomic<int> there{0};
+                const channel<void> release;
+                const auto body = [&](group& g) -> task<> {
+                    g.limit(1);
+                    const auto one = [&](slow) -> task<> {
+                        ++ran;
+                        (void)co_await release.recv();
+                    };
+                    const auto at_once = [&]() -> task<> {
+                        ++there;
+                        for (int k = 0; k < 20'000 && there < 2; ++k) {
+                            __builtin_ia32_pause();
+                        }
+                        accepted += g.try_go(one, slow()) ? 1 : 0;
+                        co_return;
+                    };
+                    co_await when_all(at_once(), at_once());
+                    release.close();
+                };
+                co_await scope(body);
+                wrong += accepted == 1 && ran == 1 ? 0 : 1;
+            }
+            CHECK(wrong == 0);
+        });
     }
 }

@@ -183,6 +183,71 @@ TEST_CASE("limit: never more at once, the rest waits inside; try_go says when th
     });
 }
 
+TEST_CASE("limit of 0: try_go refuses, go throws, nothing is left waiting") {
+    run_at(2, []() -> task<> {
+        bool ran = false;
+        const auto one = [&]() -> task<> {
+            ran = true;
+            co_return;
+        };
+        const auto body = [&](group& g) -> task<> {
+            g.limit(0);
+            CHECK_FALSE(g.try_go(one));
+            CHECK_THROWS_AS(g.go(one), std::logic_error);
+            CHECK_THROWS_AS(g.go([](int) -> task<> { co_return; }, 1), std::logic_error);
+            CHECK_THROWS_AS(g.go([](int, int) -> task<> { co_return; }, 1, 2), std::logic_error);
+            co_return;
+        };
+        co_await scope(body);
+        CHECK_FALSE(ran);
+        const auto raised = [&](group& g) -> task<> {
+            g.limit(0);
+            g.limit(1);
+            g.go(one);
+            co_return;
+        };
+        co_await scope(raised);
+        CHECK(ran);
+    });
+}
+
+namespace {
+/// Throws when it has been moved `left` times.
+struct brittle {
+    explicit brittle(int n) : left(n) {}
+    brittle(brittle&& other) : left(other.left - 1) {
+        if (left == 0) {
+            throw std::runtime_error("brittle");
+        }
+    }
+    int left;
+};
+}  // namespace
+
+TEST_CASE("try_go: a task that does not come about gives its place back") {
+    run_at(2, []() -> task<> {
+        int ran = 0;
+        const auto one = [&](brittle) -> task<> {
+            ++ran;
+            co_return;
+        };
+        const auto body = [&](group& g) -> task<> {
+            for (int moves = 1;; ++moves) {
+                try {
+                    g.limit(1);  // not while a place is taken
+                    const bool started = g.try_go(one, brittle(moves));
+                    CHECK(started);
+                    break;
+                } catch (const std::runtime_error&) {
+                }
+            }
+            co_return;
+        };
+        co_await scope(body);
+        CHECK(ran == 1);
+    });
+}
+
 TEST_CASE("tasks may start tasks, scopes nest, and what is outside outlives them") {
     run_at(2, []() -> task<> {
         std::atomic<int> n{0};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/descriptors.hpp"
 
 #include <doctest/doctest.h>
 
-#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::open_descriptors;
 using ringo::test::run_at;
 
 namespace {
@@ -33,16 +34,6 @@ task<pair> connected() {
     result<net::tcp_stream> b = co_await l->accept();
     REQUIRE(b);
     co_return pair{std::move(*a), std::move(*b)};
-}
-
-std::size_t open_descriptors() {
-    std::size_t n = 0;
-    DIR* d = ::opendir("/proc/self/fd");
-    while (::readdir(d) != nullptr) {
-        ++n;
-    }
-    ::closedir(d);
-    return n;
 }
 
 task<std::size_t> drain(const net::tcp_stream& c, std::size_t chunk) {

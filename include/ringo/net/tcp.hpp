@@ -265,8 +265,11 @@ RINGO_API task<result<tcp_listener>> listen(std::string at, listen_options o = {
 /// @overload
 RINGO_API task<result<tcp_listener>> listen(address at, listen_options o = {});
 
-/// Connects to "host:port"; resolves the host and tries its addresses in turn.
+/// Connects to "host:port"; resolves the host and races its addresses (happy eyeballs, RFC 8305).
 ///
+/// The addresses are tried in the system's order of preference, IPv6 and IPv4 taking turns. Each
+/// has a head start of 250 ms, or until it fails, before the next is tried beside it. The first
+/// that connects wins; the other attempts are cancelled, and have ended when dial returns.
 /// **Result**: the connection, with TCP_NODELAY, or the error of the first address.
 /// **Cancellation**: ends with the context's err(). `within(2s, net::dial(a))` limits the whole.
 /// **Cancel safety**: when it loses a select, what it had opened is closed.
