@@ -6,6 +6,7 @@
 #include <ringo/ringo.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -267,6 +268,7 @@ int output() {
 // --- dumps and failures -------------------------------------------------------------------------
 
 // One task in each kind of wait; the driver asks for a dump and then for the end.
+std::atomic<bool> ready{false};
 task<> wait_in_read(net::tcp_stream c) {
     std::array<std::byte, 10> buffer{};
     const auto n = co_await c.read(buffer);  // @dump_read
@@ -330,6 +332,7 @@ task<> every_wait() {
         co_await sleep(50ms);
         std::puts("ready");
         std::fflush(stdout);
+        ready = true;
     };
     co_await scope(body);  // @dump_scope
 }
@@ -388,6 +391,63 @@ int failing_quietly() {  // ringo::canceled ends a detached task only
         });
         co_await sleep(20ms);
     });
+}
+
+// --- for gdb, which stops there ------------------------------------------------------------------
+
+extern "C" [[gnu::noinline]] void debugger_stops_here() { asm volatile("" ::: "memory"); }
+[[gnu::noinline]] std::size_t call_below(std::size_t depth) {
+    std::array<volatile char, 3000> much{};
+    if (depth == 0) {
+        debugger_stops_here();
+    } else {
+        much[depth] = static_cast<char>(call_below(depth - 1));
+    }
+    return static_cast<std::size_t>(much[depth]);
+}
+task<int> ends_before() {
+    co_await yield();
+    co_return 1;
+}
+task<> never_started() { co_await yield(); }
+task<int> runs_below(int n) {
+    if (n > 0) {
+        const int below = co_await runs_below(n - 1);  // @runs_recursive
+        co_return below + 1;
+    }
+    int sum = co_await ends_before();  // @runs_last
+    (void)go(never_started);           // @fresh_spawned
+    sum += static_cast<int>(call_below(4));
+    co_return sum;
+}
+task<int> runs_task() {
+    const int sum = co_await runs_below(2);  // @runs_outer
+    co_return sum;
+}
+task<> stopped() {
+    channel<int> ch;
+    for (int i = 0; i < 3; ++i) {
+        (void)go(second, ch);  // @second_spawned
+    }
+    co_await yield();
+    auto h = go(runs_task);  // @runs_spawned
+    const int sum = co_await h;
+    if (sum != 3) {
+        std::abort();
+    }
+    ch.close();
+}
+task<> stopped_in_every_wait() {
+    auto stop = go([]() -> task<> {
+        while (!ready) {
+            co_await sleep(1ms);
+        }
+        co_await sleep(20ms);
+        debugger_stops_here();
+        ::_exit(0);
+    });
+    co_await every_wait();
+    co_await stop;
 }
 
 // Before main has begun.
@@ -551,6 +611,8 @@ const std::map<std::string, int (*)()> programs{
     {"output", output},
 
     {"every_wait", main_is<every_wait>},
+    {"stopped", main_is<stopped>},
+    {"stopped_in_every_wait", main_is<stopped_in_every_wait>},
     {"failing", failing},
     {"failing_with_result", failing_with_result},
     {"failing_unseen", failing_unseen},
