@@ -58,7 +58,7 @@ for cxx in dict.fromkeys([compiler[-1], "g++", "clang++-19"]):
         needed = run("readelf", "-dW", program)
         check(("libringo.so" in needed) == (kind == "shared"), f"{cxx}, {kind}: linked as asked")
         if shutil.which("gdb"):
-            got = run("gdb", "-nx", "-q", "-batch", "-iex", f"add-auto-load-safe-path {work}",
+            got = run("gdb", "-nx", "-q", "-batch", "-iex", f"add-auto-load-safe-path {prefix.parent}",
                       "-ex", "break main", "-ex", "run", "-ex", "info ringo-tasks", program)
             check("No ringo runtime is alive" in got, f"{cxx}, {kind}: gdb finds its commands")
 
