@@ -23,6 +23,9 @@
 
 namespace ringo::detail {
 
+std::vector<routine*>* routine_slabs = nullptr;
+std::size_t slab_left = 0;
+
 namespace {
 
 constexpr std::size_t granule = 16;
@@ -93,15 +96,15 @@ constexpr std::uint32_t batch_count(std::size_t cls) {
 constexpr std::uint32_t routine_batch = 64;
 
 // Every routine ever made, for walks over the live ones.
-constexpr std::size_t slab_bytes = std::size_t{64} << 10;
-constexpr std::size_t routines_per_slab = slab_bytes / sizeof(routine);
-std::mutex slabs_mutex;
+constexpr std::size_t slab_bytes = routines_per_slab * sizeof(routine);
+std::mutex slabs_mutex;  // also guards routine_slabs and slab_left
 std::vector<routine*>& slabs() {
-    static auto* v = new std::vector<routine*>();  // outlives everything
-    return *v;
+    if (routine_slabs == nullptr) {
+        routine_slabs = new std::vector<routine*>();  // outlives everything
+    }
+    return *routine_slabs;
 }
 routine* slab_at = nullptr;
-std::size_t slab_left = 0;
 
 batch_head* take_batch(shelf& s) noexcept {
     const std::lock_guard guard(s.lock);

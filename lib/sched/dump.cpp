@@ -53,7 +53,7 @@ bool is_internal(std::source_location at) {
     return name.starts_with("ringo::") && name.find("detail::") != std::string_view::npos;
 }
 
-const char* io_name(io_code c) {
+constexpr const char* io_name(io_code c) {
     switch (c) {
     case io_code::recv:
     case io_code::recvmsg:
@@ -83,7 +83,8 @@ std::string reason(const routine& r) {
     case wait_phase::canceled: return "runnable";
     case wait_phase::waiting_io:
     case wait_phase::io_canceled:
-        return io_name(reinterpret_cast<const io_op*>(r.aux & ~std::uintptr_t{3})->code);
+        return io_reasons[static_cast<std::size_t>(
+            reinterpret_cast<const io_op*>(r.aux & ~std::uintptr_t{3})->code)];
     case wait_phase::waiting:
     case wait_phase::held: break;
     }
@@ -161,6 +162,14 @@ std::string describe_paused(runtime_core& rt) {
 }
 
 }  // namespace
+
+constinit const std::array<const char*, io_codes> io_reasons = [] {
+    std::array<const char*, io_codes> names{};
+    for (std::size_t i = 0; i < io_codes; ++i) {
+        names[i] = io_name(static_cast<io_code>(i));
+    }
+    return names;
+}();
 
 std::string place(std::source_location at) {
     std::string_view name = at.function_name();

@@ -2,12 +2,20 @@
 // Owns the text that lists all tasks of a runtime.
 #pragma once
 
+#include <ringo/detail/io_op.hpp>
+
+#include <array>
+#include <cstddef>
 #include <source_location>
 #include <string>
 
 namespace ringo::detail {
 
 class runtime_core;
+
+/// What a task in an operation waits for, by io_code.
+inline constexpr std::size_t io_codes = static_cast<std::size_t>(io_code::close) + 1;
+extern const std::array<const char*, io_codes> io_reasons;
 
 /// "f at file:line".
 std::string place(std::source_location at);

@@ -50,9 +50,9 @@ void heavy_barrier() noexcept {
 std::mutex runtimes_mutex;
 std::mutex watch_mutex;
 
-namespace {
-std::atomic<runtime_core*> table[max_runtimes + 1];
+std::atomic<runtime_core*> runtime_table[max_runtimes + 1];
 
+namespace {
 // Processors' heaps are recycled, never freed: see timer_heap.
 std::vector<timer_heap*>& spare_heaps() {
     static auto* v = new std::vector<timer_heap*>();
@@ -61,12 +61,12 @@ std::vector<timer_heap*>& spare_heaps() {
 }  // namespace
 
 runtime_core* runtime_at(std::uint8_t index) noexcept {
-    return table[index].load(std::memory_order_acquire);
+    return runtime_table[index].load(std::memory_order_acquire);
 }
 
 runtime_core* any_runtime() noexcept {
     for (std::size_t i = 1; i <= max_runtimes; ++i) {
-        runtime_core* const rt = table[i].load(std::memory_order_acquire);
+        runtime_core* const rt = runtime_table[i].load(std::memory_order_acquire);
         if (rt != nullptr && !rt->stopping()) {
             return rt;
         }
@@ -136,14 +136,14 @@ runtime_core::runtime_core(const options& o) : opts(o) {
     {
         const std::lock_guard guard(runtimes_mutex);
         for (std::size_t i = 1; i <= max_runtimes && index == 0; ++i) {
-            if (table[i].load(std::memory_order_relaxed) == nullptr) {
+            if (runtime_table[i].load(std::memory_order_relaxed) == nullptr) {
                 index = static_cast<std::uint8_t>(i);
             }
         }
         if (index == 0) {
             throw std::length_error("ringo: more than 255 runtimes at once");
         }
-        table[index].store(this, std::memory_order_release);
+        runtime_table[index].store(this, std::memory_order_release);
         for (unsigned i = 0; i < n; ++i) {
             auto* const p = new processor();
             p->index = i;
@@ -216,9 +216,11 @@ void runtime_core::start_machine(processor* p) {
     m.rng = 0x9e3779b97f4a7c15U * (machines.size() + 1) ^ static_cast<std::uint64_t>(now_ns());
     m.p.store(p, std::memory_order_relaxed);
     p->owner.store(&m, std::memory_order_release);
+    list_machine(m);
     try {
         m.thread = std::thread([this, &m] { worker_main(m); });
     } catch (...) {
+        unlist_newest();
         machines.pop_back();
         throw;
     }
@@ -411,7 +413,7 @@ void runtime_core::release_all() noexcept {
     }
     {
         const std::lock_guard guard(runtimes_mutex);
-        table[index].store(nullptr, std::memory_order_release);
+        runtime_table[index].store(nullptr, std::memory_order_release);
     }
     outside_changed();
     clear_timers();
@@ -458,9 +460,9 @@ bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
     std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
     if (!inside) {
         alive.lock();
-        const bool there = std::any_of(std::begin(table), std::end(table), [&](const auto& e) {
-            return e.load(std::memory_order_relaxed) == rt;
-        });
+        const bool there =
+            std::any_of(std::begin(runtime_table), std::end(runtime_table),
+                        [&](const auto& e) { return e.load(std::memory_order_relaxed) == rt; });
         if (!there || rt->stopping()) {
             return false;
         }

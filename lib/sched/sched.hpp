@@ -91,6 +91,8 @@ struct alignas(64) machine {
     std::atomic<routine*> cur{nullptr};  // written by the machine, read by dumps
     class runtime_core* rt = nullptr;
     std::uint64_t rng = 0;
+    machine* older = nullptr;  // see runtime_core::newest
+    std::uint32_t tid = 0;     // the kernel's name of its thread, for debuggers
     // While spare:
     processor* offered = nullptr;
     bool leave = false;
@@ -137,6 +139,11 @@ routine* routine_alloc() noexcept(false);
 void routine_free(routine* r) noexcept;
 /// Calls f for every routine whose `rt` is `index`. Others may come and go meanwhile.
 void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg);
+
+// The memory of all routines; here for debugger.cpp only.
+inline constexpr std::size_t routines_per_slab = (std::size_t{64} << 10) / sizeof(routine);
+extern std::vector<routine*>* routine_slabs;  // null as long as there are none
+extern std::size_t slab_left;                 // routines of the last one not made yet
 
 /// The context main runs under; its routines are not registered one by one.
 struct root_context;
@@ -185,6 +192,8 @@ public:
     bool wait_as_spare(machine& m) noexcept;
     void wake_monitor() noexcept;
     void start_machine(processor* p);
+    void list_machine(machine& m) noexcept;
+    void unlist_newest() noexcept;
 
     // --- life
     void stop() noexcept;
@@ -200,6 +209,7 @@ public:
     std::vector<processor*> procs;
     std::mutex machines_mutex;
     std::deque<machine> machines;
+    machine* newest = nullptr;  // all of them as a list, which a debugger can follow
     std::vector<machine*> spares;
 
     global_queue global;
@@ -236,6 +246,7 @@ public:
 
 inline constexpr std::size_t max_runtimes = 255;
 runtime_core* runtime_at(std::uint8_t index) noexcept;
+extern std::atomic<runtime_core*> runtime_table[max_runtimes + 1];  // behind it; for debugger.cpp
 /// Who holds it keeps all runtimes alive.
 extern std::mutex runtimes_mutex;
 /// Held by a monitor while it looks for a deadlock, or does what a signal asks for. Before

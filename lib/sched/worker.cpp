@@ -469,6 +469,7 @@ routine* runtime_core::found(processor& p, routine* r) noexcept {
 
 void runtime_core::worker_main(machine& m) noexcept {
     this_thread().m = &m;
+    m.tid = static_cast<std::uint32_t>(::gettid());
     ::pthread_setname_np(::pthread_self(), "ringo-worker");
     const own_thread ours;
     for (;;) {

@@ -10,21 +10,10 @@ import signal
 import subprocess
 import sys
 
-exe, source = sys.argv[1:3]
-marks = {}
-for number, line in enumerate(open(source), 1):
-    if m := re.search(r"// @(\w+)$", line.rstrip()):
-        marks[m.group(1)] = number
+from waits import WAITS, marks
 
-WAITS = {
-    "chan send": "dump_send", "chan receive": "simple", "task join": "dump_join",
-    "mutex lock": "dump_lock", "wait group": "dump_wait", "sleep": "dump_sleep",
-    "ticker receive": "dump_tick", "timer receive": "dump_timer",
-    "chan receive (nil chan)": "dump_nil_recv", "chan send (nil chan)": "dump_nil_send",
-    "IO wait (accept)": "dump_accept", "IO wait (read)": "dump_read",
-    "blocking call": "dump_blocking", "select": "dump_select",
-    "select (no cases)": "dump_nothing", "context done": "dump_done", "scope": "dump_scope",
-}
+exe, source = sys.argv[1:3]
+marks = marks(source)
 failures = 0
 
 

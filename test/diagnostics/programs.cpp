@@ -6,6 +6,7 @@
 #include <ringo/ringo.hpp>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -267,6 +268,7 @@ int output() {
 // --- dumps and failures -------------------------------------------------------------------------
 
 // One task in each kind of wait; the driver asks for a dump and then for the end.
+std::atomic<bool> ready{false};
 task<> wait_in_read(net::tcp_stream c) {
     std::array<std::byte, 10> buffer{};
     const auto n = co_await c.read(buffer);  // @dump_read
@@ -330,6 +332,7 @@ task<> every_wait() {
         co_await sleep(50ms);
         std::puts("ready");
         std::fflush(stdout);
+        ready = true;
     };
     co_await scope(body);  // @dump_scope
 }
@@ -388,6 +391,83 @@ int failing_quietly() {  // ringo::canceled ends a detached task only
         });
         co_await sleep(20ms);
     });
+}
+
+// --- for gdb, which stops there ------------------------------------------------------------------
+
+extern "C" [[gnu::noinline]] void debugger_stops_here() { asm volatile("" ::: "memory"); }
+// Pointers to frames that do not run, which lie on the stack beside those that do.
+detail::promise_base* ended_frame = nullptr;
+detail::promise_base* other_frame = nullptr;
+[[gnu::noinline]] std::size_t call_below(std::size_t depth) {
+    std::array<detail::promise_base* volatile, 400> much{ended_frame, other_frame};
+    if (depth == 0) {
+        debugger_stops_here();
+        return 0;
+    }
+    const std::size_t n = call_below(depth - 1);
+    return n + (much[n] == much[n + 1] ? 1 : 0);
+}
+task<int> ends_before() { co_return 1; }
+task<> never_started() { co_await yield(); }
+task<int> waits_below(int n, channel<int> ch) {
+    if (n > 0) {
+        const int below = co_await waits_below(n - 1, ch);
+        co_return below;
+    }
+    auto t = third(ch);
+    other_frame = detail::task_access::peek(t);
+    const int value = co_await std::move(t);
+    co_return value;
+}
+task<int> runs_below(int n) {
+    if (n > 0) {
+        const int below = co_await runs_below(n - 1);  // @runs_recursive
+        co_return below + 1;
+    }
+    auto t = ends_before();
+    ended_frame = detail::task_access::peek(t);
+    int sum = co_await std::move(t);  // @runs_last
+    (void)go(never_started);          // @fresh_spawned
+    sum += static_cast<int>(call_below(4));
+    co_return sum;
+}
+task<int> runs_task() {
+    co_await yield();
+    const int sum = co_await runs_below(2);  // @runs_outer
+    co_return sum;
+}
+task<> stopped() {
+    channel<int> ch;
+    for (int i = 0; i < 3; ++i) {
+        (void)go(second, ch);  // @second_spawned
+    }
+    (void)go(waits_below, 10, ch);
+    auto ended = go(ends_before);  // and nobody has joined it yet
+    while (!ended.done()) {
+        co_await yield();
+    }
+    auto h = go(runs_task);  // @runs_spawned
+    const int sum = co_await h;
+    if (sum < 3) {
+        std::abort();
+    }
+    ch.close();
+    co_await ended;
+}
+task<> stopped_in_every_wait() {
+    auto stop = go([]() -> task<> {
+        int before = 0;
+        while (!ready) {
+            co_await sleep(1ms);
+            ++before;
+        }
+        co_await sleep(20ms);   // @stop_sleeps
+        debugger_stops_here();  // the frame is in a register only
+        ::_exit(before == 0 ? 1 : 0);
+    });
+    co_await every_wait();
+    co_await stop;
 }
 
 // Before main has begun.
@@ -551,6 +631,8 @@ const std::map<std::string, int (*)()> programs{
     {"output", output},
 
     {"every_wait", main_is<every_wait>},
+    {"stopped", main_is<stopped>},
+    {"stopped_in_every_wait", main_is<stopped_in_every_wait>},
     {"failing", failing},
     {"failing_with_result", failing_with_result},
     {"failing_unseen", failing_unseen},

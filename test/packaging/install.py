@@ -24,6 +24,8 @@ surplus = {str(h) for h in installed - headers} - {"ringo/version.hpp"}
 check(not surplus, f"nothing else is {sorted(surplus) or ''}")
 check((lib / "libringo.a").exists() and (lib / f"libringo.so.{version}").exists(), "both libraries")
 dynamic = run("readelf", "-dW", lib / "libringo.so")
+loaded = prefix / "share/gdb/auto-load" / lib.relative_to("/") / f"libringo.so.{version}-gdb.py"
+check(loaded.exists() and (prefix / "share/ringo/gdb/ringo.py").exists(), "the script for gdb")
 check(re.search(r"SONAME.*\[libringo\.so\.\d+\]", dynamic), "the shared library has a versioned name")
 
 # --- what the shared library exports ----------------------------------------------------------------
@@ -55,6 +57,10 @@ for cxx in dict.fromkeys([compiler[-1], "g++", "clang++-19"]):
         check(run(program) == greeting, f"{cxx}, {kind}: builds without a warning and runs")
         needed = run("readelf", "-dW", program)
         check(("libringo.so" in needed) == (kind == "shared"), f"{cxx}, {kind}: linked as asked")
+        if shutil.which("gdb"):
+            got = run("gdb", "-nx", "-q", "-batch", "-iex", f"add-auto-load-safe-path {prefix.parent}",
+                      "-ex", "break main", "-ex", "run", "-ex", "info ringo-tasks", program)
+            check("No ringo runtime is alive" in got, f"{cxx}, {kind}: gdb finds its commands")
 
 # --- CMake ------------------------------------------------------------------------------------------
 version_file = lib / "cmake/ringo/ringoConfigVersion.cmake"
