@@ -175,7 +175,14 @@ routine* make_routine(std::source_location at, context_state* under, F&& f, Args
             static_assert(alignof(block) <= 16,
                           "ringo: an over-aligned callable or argument cannot be kept in a task; "
                           "hold it by std::unique_ptr");
-            auto* b = ::new (frame_alloc(sizeof(block))) block(std::move(f), std::move(args)...);
+            void* const memory = frame_alloc(sizeof(block));
+            block* b;
+            try {
+                b = ::new (memory) block(std::move(f), std::move(args)...);
+            } catch (...) {
+                frame_free(memory, sizeof(block));
+                throw;
+            }
             ext = b;
             auto t = std::apply(
                 [&](Args&... a) { return std::invoke(b->f, static_cast<Args&&>(a)...); }, b->args);
