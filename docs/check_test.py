@@ -107,7 +107,7 @@ class Symbols(Tree):
         self.finds(self.check(dict(name="f", type="awaitable", more="As recv.")))
 
     def test_throws(self):
-        self.assertIn("wait_group::add", check_symbols.throwers())
+        self.assertIn("wait_group::add_slow", check_symbols.throwers())
 
 
 class Filter(unittest.TestCase):

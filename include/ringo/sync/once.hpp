@@ -196,6 +196,7 @@ private:
     std::exception_ptr error_;
 };
 
+/// The type of what `f` returns, or yields as a task.
 template <class F>
 once_value(F) -> once_value<detail::plain_result_t<F&>>;
 

@@ -40,7 +40,9 @@ class sync_map {
     using node = typename shard::node;
 
 public:
+    /// What one looks up.
     using key_type = K;
+    /// What is kept under it.
     using mapped_type = V;
     /// What load_or_store yields.
     struct loaded_value {
