@@ -13,6 +13,13 @@
 // has it. That costs a switch where barging would not, and gives what is promised: the readers that
 // a writer leaves behind are all in before the next writer, and neither side starves. A waiter that
 // has been claimed elsewhere does not count from that moment on, also before its task has run.
+//
+// Handing over breeds convoys: as long as one that has been let in has not run, whoever comes for
+// the other kind of lock queues, is let in later, and so on for ever, with a switch for each
+// operation. Therefore who has been let in gives way before its next operation that could wait, by
+// then mostly with nothing in its hand: once all that were let in have had their turn, the lock is
+// free and nobody queues. (Not so who unlocks: he may have published a wait before, as that of a
+// condition_variable, and be running elsewhere.)
 #include <ringo/sync/rw_mutex.hpp>
 
 #include "../sched/sched.hpp"
@@ -81,19 +88,6 @@ bool rw_mutex::try_slow(bool shared) noexcept {
     return taken;
 }
 
-/// Wakes those who have the lock now; see above.
-void rw_mutex::let_in(detail::wake_list& woken) noexcept {
-    if (woken.empty()) {
-        return;
-    }
-    woken.wake_all();
-    detail::machine* const m = detail::this_machine();
-    detail::routine* const r = m != nullptr ? m->cur.load(std::memory_order_relaxed) : nullptr;
-    if (r != nullptr) {
-        give_way_next(*r);
-    }
-}
-
 void rw_mutex::unlock_slow() noexcept {
     detail::wake_list woken;
     {
@@ -104,7 +98,7 @@ void rw_mutex::unlock_slow() noexcept {
         }
         thaw(admit(s & ~writer, true, woken));
     }
-    let_in(woken);
+    woken.wake_all();
 }
 
 void rw_mutex::unlock_shared_slow() noexcept {
@@ -117,7 +111,7 @@ void rw_mutex::unlock_shared_slow() noexcept {
         }
         thaw(admit(s - reader, false, woken));
     }
-    let_in(woken);
+    woken.wake_all();
 }
 
 namespace detail {

@@ -156,7 +156,6 @@ private:
     }
     bool try_slow(bool shared) noexcept;
     static void give_way_next(detail::routine& r) noexcept { r.ticks = 0; }
-    static void let_in(detail::wake_list& woken) noexcept;
     void unlock_slow() noexcept;
     void unlock_shared_slow() noexcept;
     // With lock_ held:
