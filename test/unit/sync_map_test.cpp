@@ -397,6 +397,16 @@ TEST_CASE("ConcurrentSharedKeys: of those who do the same thing exactly one has 
     CHECK(tracked::bad == 0);
 }
 
+TEST_CASE("small values that cannot be assigned are kept, too") {
+    struct fixed {
+        const int number;
+    };
+    sync_map<int, fixed> m;
+    m.store(1, fixed{2});
+    m.store(1, fixed{3});
+    CHECK(m.load(1)->number == 3);
+}
+
 TEST_CASE("counting by compare_and_swap from many threads loses nothing") {
     sync_map<int, long> m;
     for (int k = 0; k < 4; ++k) {

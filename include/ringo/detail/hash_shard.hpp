@@ -60,7 +60,8 @@ private:
 };
 template <class V>
 constexpr auto node_value_of() noexcept {
-    if constexpr (std::is_trivially_copyable_v<V> && sizeof(V) <= sizeof(void*)) {
+    if constexpr (std::is_trivially_copyable_v<V> && std::is_copy_assignable_v<V> &&
+                  std::is_move_assignable_v<V> && sizeof(V) <= sizeof(void*)) {
         if constexpr (std::atomic<V>::is_always_lock_free) {
             return std::type_identity<word_value<V>>();
         } else {
