@@ -319,7 +319,7 @@ namespace detail {
 template <class T>
 try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
     using outcome = try_send_result::outcome;
-    if (c == nullptr) {
+    if (c == nullptr || c->surely_full()) {
         return try_send_result(outcome::full);
     }
     waiter* woken = nullptr;
@@ -365,7 +365,7 @@ try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
 
 template <class T>
 try_recv_result<T> try_recv(channel_core<T>* c) {
-    if (c == nullptr) {
+    if (c == nullptr || c->surely_empty()) {
         return try_recv_result<T>(std::nullopt, false);
     }
     std::optional<channel_item<T>> out;

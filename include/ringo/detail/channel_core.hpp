@@ -94,6 +94,18 @@ struct RINGO_API channel_base {
     // Under the lock: whether a receive, or a send, could be completed now.
     bool can_recv() noexcept { return size() != 0 || closed || senders.any_claimable(); }
     bool can_send() noexcept { return size() < capacity || closed || receivers.any_claimable(); }
+    // Without the lock: whether it certainly could not at some moment during the call. An open
+    // channel has been open before, so `closed` is looked at last. While the buffer is not empty,
+    // or not full, `count` says so at any time, also in the middle of an operation; and while it is
+    // empty nobody waits to send, and while it is full nobody to receive, unless there is none.
+    bool surely_empty() const noexcept {
+        return count.load(std::memory_order_acquire) == 0 && (capacity != 0 || senders.empty()) &&
+               !closed.load(std::memory_order_acquire);
+    }
+    bool surely_full() const noexcept {
+        return count.load(std::memory_order_acquire) == capacity &&
+               (capacity != 0 || receivers.empty()) && !closed.load(std::memory_order_acquire);
+    }
     void enqueue(wait_queue& q, wait_node& n) noexcept {
         q.push_back(n);
         ++held;
@@ -114,8 +126,8 @@ struct RINGO_API channel_base {
     spin_lock lock;                      // first: its address tells a select the channel's
     std::atomic<std::uint32_t> refs{1};  // of handles
     std::uint32_t held = 0;
-    bool closed = false;
-    bool orphaned = false;  // no handle is left
+    std::atomic<bool> closed{false};  // written under the lock
+    bool orphaned = false;            // no handle is left
     const std::size_t capacity;
     std::atomic<std::size_t> count{0};  // written under the lock
     std::size_t head = 0;
@@ -198,14 +210,6 @@ struct channel_core : channel_base {
         ::new (static_cast<void*>(slot(n))) item(std::move(v));
         count.store(n + 1, std::memory_order_relaxed);
     }
-    item pop() noexcept {
-        item* const s = slot(0);
-        item v(std::move(*s));
-        std::destroy_at(s);
-        head = head + 1 >= capacity ? 0 : head + 1;
-        count.store(count.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-        return v;
-    }
 
     // A waiting receiver's slot is an optional<item>, a waiting sender's an item. The two functions
     // below are called under the lock; `woken` is to be woken after it has been released.
@@ -225,12 +229,18 @@ struct channel_core : channel_base {
     }
     /// @return whether `out` was filled
     bool try_take(std::optional<item>& out, waiter*& woken) noexcept {
-        if (count.load(std::memory_order_relaxed) != 0) {
-            out.emplace(pop());
-            // The oldest waiting sender gets the room, in the same step.
-            if (wait_node* const n = claim(senders)) {
-                push(std::move(*static_cast<item*>(n->slot)));
-                woken = n->owner;
+        if (const std::size_t n = count.load(std::memory_order_relaxed)) {
+            item* const s = slot(0);
+            out.emplace(std::move(*s));
+            std::destroy_at(s);
+            head = head + 1 >= capacity ? 0 : head + 1;
+            // The oldest waiting sender gets the room, in the same step: see surely_empty.
+            if (wait_node* const w = claim(senders)) {
+                ::new (static_cast<void*>(slot(n - 1)))
+                    item(std::move(*static_cast<item*>(w->slot)));
+                woken = w->owner;
+            } else {
+                count.store(n - 1, std::memory_order_relaxed);
             }
             return true;
         }

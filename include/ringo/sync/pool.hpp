@@ -122,7 +122,7 @@ private:
     static constexpr std::size_t slots = 16;
 
     /// The spares of the threads with a certain number.
-    struct alignas(64) slot {
+    struct alignas(128) slot {
         std::atomic<std::size_t> size{0};  // of spares, to be read without the lock
         detail::spin_lock lock;
         std::vector<T> spares;
