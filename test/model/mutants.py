@@ -36,7 +36,7 @@ MUTANTS = {
         "wait_model", ROUTINE, "            if (n->owner->try_claim(n->arm)) {\n                return n;",
         "            if (n->owner->try_claim(n->arm) || true) {\n                return n;"),
     "wait, a cancelled receiver that stays in its queue": (
-        "wait_model", "include/ringo/detail/channel_core.hpp",
+        "wait_model", "include/ringo/detail/channel_awaiters.hpp",
         "            base::leave(&core::receivers);\n        }\n        r->end_wait();",
         "        }\n        r->end_wait();"),
     "select, locks in the order of the arms": (
