@@ -2,12 +2,16 @@
 // Owns channels: channel<T>, sender<T>, receiver<T>.
 #pragma once
 
-#include <ringo/context.hpp>
+#include <ringo/config.hpp>
+#include <ringo/detail/channel_awaiters.hpp>
 #include <ringo/detail/channel_core.hpp>
 #include <ringo/error.hpp>
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>

@@ -2,6 +2,7 @@
 // The rules C1 to C14 of Go's channels. Go's own tests are in channel_go_test.cpp.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,6 +19,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -335,9 +337,8 @@ TEST_CASE("C13: a channel lives as long as its handles and waiters") {
             co_await c.send(counted(2));
             co_await c.send(counted(3));  // for ever
         });
-        while (counted::alive == 0) {  // until the task has come so far, however busy the machine
-            std::this_thread::sleep_for(1ms);
-        }
+        until_all_wait();
+        CHECK(counted::alive >= 3);
     }
     CHECK(counted::alive == 0);
 }
@@ -922,7 +923,7 @@ TEST_CASE("close ends what plain threads wait for, as it does for tasks") {
             });
             threads.emplace_back([&] { ended += none.blocking_recv() ? 0 : 1; });
         }
-        std::this_thread::sleep_for(5ms);
+        std::this_thread::sleep_for(5ms);  // mostly they wait by then; who comes later ends as well
         full.close();
         none.close();
         for (auto& t : threads) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,6 +16,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 using ringo::test::run_at;
+using ringo::test::until;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -358,7 +361,7 @@ TEST_CASE("an absurd number of workers works, and RINGO_WORKERS is obeyed") {
 TEST_CASE("a worker that sleeps is woken for an earlier timer and from other threads") {
     runtime rt(options{.workers = 1});
     auto late = rt.go([]() -> task<> { co_await sleep(1h); });
-    std::this_thread::sleep_for(20ms);
+    until([&] { return rt.stats().parks != 0; });
     for (int i = 0; i < 200; ++i) {
         rt.block_on([]() -> task<> { co_await sleep(1us); });
     }
@@ -414,7 +417,9 @@ TEST_CASE("stop with tasks in every kind of wait is prompt and leaks nothing") {
         }
         (void)rt.go(&park::io);
         (void)rt.go(&park::in_pool);
-        std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
+        if (round % 2 == 0) {
+            until_all_wait();
+        }
     }
 }
 
@@ -428,7 +433,7 @@ TEST_CASE("shutdown gives the tasks the grace to end by themselves") {
             clean = true;
         }
     });
-    std::this_thread::sleep_for(5ms);
+    until_all_wait();
     rt.shutdown(5s);
     CHECK(clean);
 }
