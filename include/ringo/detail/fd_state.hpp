@@ -64,14 +64,14 @@ private:
     struct deadline_timer : timer_node {
         fd_state* self = nullptr;
         direction dir = input;
-        bool armed = false;
-        std::uint64_t generation = 0;
     };
 
     ~fd_state();
     void drop_user() noexcept;
     void cancel_ops(direction d, wake_list& woken) noexcept;  // under lock_
     static void deadline_fired(timer_node* t, bool expired) noexcept;
+    /// Puts the timer into another heap. @return false when it is the caller's to delete
+    bool moves(deadline_timer& t) noexcept;
 
     std::atomic<std::uint32_t> refs_{1};   // of the memory
     std::atomic<std::uint32_t> users_{1};  // of the descriptor: operations, and 1 until closed
