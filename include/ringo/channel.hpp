@@ -372,6 +372,9 @@ try_recv_result<T> try_recv(channel_core<T>* c) {
     if (c == nullptr || c->surely_empty()) {
         return try_recv_result<T>(std::nullopt, false);
     }
+    if (c->drained()) {
+        return try_recv_result<T>(std::nullopt, true);
+    }
     std::optional<channel_item<T>> out;
     waiter* woken = nullptr;
     bool closed = false;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -816,6 +817,38 @@ TEST_CASE("C12, TestNonblockRecvRace: alone on one worker, and with every value 
             CHECK_FALSE(empty);
         }
     });
+}
+
+TEST_CASE("C12: try_recv and try_send, which look before they lock, find whoever waits") {
+    const int waiters = scaled(4'000);
+    for (const std::size_t capacity : {0, 1, 2}) {
+        for (const bool receive : {true, false}) {
+            runtime rt(options{.workers = 1});
+            const channel<int> c(capacity);
+            for (int i = 0; i < waiters; ++i) {
+                (void)rt.go([c, receive]() -> task<> {
+                    if (receive) {
+                        co_await c.send(1);
+                    } else {
+                        const std::optional<int> v = co_await c.recv();
+                        (void)v;
+                    }
+                });
+            }
+            until_all_wait();
+            std::atomic<int> missed{0};
+            const auto take = [&] {
+                for (int i = 0; i < waiters / 2 - 4; ++i) {
+                    const bool met = receive ? c.try_recv().has_value() : c.try_send(1).sent();
+                    missed += met ? 0 : 1;
+                }
+            };
+            std::thread other(take);
+            take();
+            other.join();
+            CHECK(missed == 0);
+        }
+    }
 }
 
 TEST_CASE("C13: handles may go while tasks use the channel") {

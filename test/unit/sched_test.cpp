@@ -213,6 +213,35 @@ TEST_CASE("many blocked tasks at once hold up nobody") {
     });
 }
 
+TEST_CASE("tasks that take turns on one worker, and never wait, are shared with an idle one") {
+    run_at(2, []() -> task<> {
+        channel<void> gate;
+        std::array<std::atomic<bool>, 2> busy{};
+        std::atomic<bool> together{false};
+        const auto turns = [&](std::size_t i) -> task<> {
+            while (!together) {
+                busy[i] = true;
+                for (int k = 0; k < 20'000 && !together; ++k) {
+                    if (busy[1 - i]) {  // two workers, at the same moment
+                        together = true;
+                    }
+                }
+                busy[i] = false;
+                co_await yield();
+            }
+        };
+        auto other = go([&]() -> task<> {
+            co_await gate.recv();
+            co_await turns(1);
+        });
+        co_await sleep(20ms);  // the second worker has nothing to do
+        co_await gate.send();  // woken into this worker's slot
+        co_await turns(0);
+        co_await other;
+        CHECK(together);
+    });
+}
+
 TEST_CASE("TestPingPongHog: two pairs that talk share one worker fairly") {
     run_at(1, []() -> task<> {
         std::array<long, 2> progress{};

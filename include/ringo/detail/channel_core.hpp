@@ -102,6 +102,10 @@ struct RINGO_API channel_base {
         return count.load(std::memory_order_acquire) == 0 && (capacity != 0 || senders.empty()) &&
                !closed.load(std::memory_order_acquire);
     }
+    /// Closed and empty, and so for ever.
+    bool drained() const noexcept {
+        return closed.load(std::memory_order_acquire) && count.load(std::memory_order_acquire) == 0;
+    }
     bool surely_full() const noexcept {
         return count.load(std::memory_order_acquire) == capacity &&
                (capacity != 0 || receivers.empty()) && !closed.load(std::memory_order_acquire);
