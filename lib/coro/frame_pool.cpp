@@ -95,20 +95,6 @@ constexpr std::uint32_t batch_count(std::size_t cls) {
 }
 constexpr std::uint32_t routine_batch = 64;
 
-/// The blocks of a new batch in the order in which they are used: those that are used one after the
-/// other are not neighbours. What one task spawns, several workers run; and neighbours share a
-/// cache line, or a pair of them that processors fetch together, which makes two busy tasks as slow
-/// as if they wrote to the same variable.
-template <class F>
-void for_each_apart(std::uint32_t n, F f) {
-    const std::uint32_t lanes = n < 16 ? 1 : n / 8;
-    for (std::uint32_t lane = 0; lane < lanes; ++lane) {
-        for (std::uint32_t i = lane; i < n; i += lanes) {
-            f(i);
-        }
-    }
-}
-
 // Every routine ever made, for walks over the live ones.
 constexpr std::size_t slab_bytes = routines_per_slab * sizeof(routine);
 std::mutex slabs_mutex;  // also guards routine_slabs and slab_left
@@ -202,14 +188,12 @@ void guard_thread(thread_state& ts) noexcept {
     const std::uint32_t n = batch_count(cls);
     const std::size_t bytes = cls * granule;
     char* const mem = carve(n * bytes);
-    free_block** end = &cache.head;
-    for_each_apart(n, [&](std::uint32_t i) {
-        auto* const b = reinterpret_cast<free_block*>(mem + i * bytes);
-        *end = b;
-        end = &b->next;
-    });
-    *end = nullptr;
-    cache.head = cache.head->next;  // the first, which is at `mem`
+    for (std::uint32_t i = 1; i + 1 < n; ++i) {
+        reinterpret_cast<free_block*>(mem + i * bytes)->next =
+            reinterpret_cast<free_block*>(mem + (i + 1) * bytes);
+    }
+    reinterpret_cast<free_block*>(mem + (n - 1) * bytes)->next = nullptr;
+    cache.head = reinterpret_cast<free_block*>(mem + bytes);
     cache.count = n - 1;
     return mem;
 }
@@ -299,15 +283,10 @@ namespace {
     }
     // slabs hold a multiple of the batch
     routine* const first = slab_at;
-    routine* last = nullptr;
-    for_each_apart(routine_batch, [&](std::uint32_t i) {
+    for (std::uint32_t i = 0; i < routine_batch; ++i) {
         routine* const r = ::new (slab_at + i) routine();
-        if (last != nullptr) {
-            last->next = r;
-        }
-        last = r;
-    });
-    last->next = nullptr;
+        r->next = i + 1 < routine_batch ? slab_at + i + 1 : nullptr;
+    }
     slab_at += routine_batch;
     slab_left -= routine_batch;
     ts.routines.head = reinterpret_cast<free_block*>(first->next);

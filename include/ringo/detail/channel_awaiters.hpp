@@ -124,12 +124,8 @@ public:
     }
 
     bool await_ready() {
-        if (core_ == nullptr || (core_->size() == 0 && !core_->drained()) ||
-            !base::may_complete_inline()) {
+        if (core_ == nullptr || core_->size() == 0 || !base::may_complete_inline()) {
             return false;  // await_suspend looks again, under the lock, and may wait at once
-        }
-        if (core_->drained()) {
-            return true;
         }
         waiter* woken = nullptr;
         bool ready;

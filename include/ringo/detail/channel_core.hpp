@@ -239,6 +239,10 @@ struct channel_core : channel_base {
             std::destroy_at(s);
             head = head + 1 >= capacity ? 0 : head + 1;
             // The oldest waiting sender gets the room, in the same step: see surely_empty.
+            if (senders.front() == nullptr) [[likely]] {
+                count.store(n - 1, std::memory_order_relaxed);
+                return true;
+            }
             if (wait_node* const w = claim(senders)) {
                 ::new (static_cast<void*>(slot(n - 1)))
                     item(std::move(*static_cast<item*>(w->slot)));
