@@ -118,6 +118,7 @@ void thread_waiter::block(bool in_block_on) noexcept {
         first_waiting = this;
     }
     outside_changed();
+    settled_.store(true, std::memory_order_release);
     while (signalled_.load(std::memory_order_acquire) == 0) {
 #ifdef RINGO_TSAN
         // TSan keeps a signal back until the thread that got it makes a call TSan knows, which the
@@ -150,7 +151,8 @@ waiting_threads look_at_waiting_threads() noexcept {
     for (const thread_waiter* t = first_waiting; t != nullptr; t = t->next_waiting_) {
         ++w.all;
         w.in_block_on += t->in_block_on_ ? 1 : 0;
-        w.asleep = w.asleep && t->phase() == wait_phase::waiting;
+        w.asleep = w.asleep && t->settled_.load(std::memory_order_acquire) &&
+                   t->phase() == wait_phase::waiting;
     }
     return w;
 }

@@ -198,6 +198,7 @@ struct RINGO_API thread_waiter : waiter {
 private:
     friend struct waiting_threads look_at_waiting_threads() noexcept;
     std::atomic<std::uint32_t> signalled_{0};
+    std::atomic<bool> settled_{false};  // in the list, and has told so: it is going to sleep
     bool in_block_on_ = false;
     thread_waiter* prev_waiting_ = nullptr;  // in the list of all threads that block
     thread_waiter* next_waiting_ = nullptr;
