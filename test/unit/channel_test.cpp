@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until;
 using ringo::test::until_all_wait;
 
 namespace {
@@ -820,13 +821,15 @@ TEST_CASE("C12, TestNonblockRecvRace: alone on one worker, and with every value 
 }
 
 TEST_CASE("C12: try_recv and try_send, which look before they lock, find whoever waits") {
-    const int waiters = scaled(4'000);
+    const int waiters = scaled(2'000);
     for (const std::size_t capacity : {0, 1, 2}) {
         for (const bool receive : {true, false}) {
             runtime rt(options{.workers = 1});
             const channel<int> c(capacity);
+            std::atomic<int> begun{0};
             for (int i = 0; i < waiters; ++i) {
-                (void)rt.go([c, receive]() -> task<> {
+                (void)rt.go([c, receive, &begun]() -> task<> {
+                    ++begun;
                     if (receive) {
                         co_await c.send(1);
                     } else {
@@ -835,6 +838,7 @@ TEST_CASE("C12: try_recv and try_send, which look before they lock, find whoever
                     }
                 });
             }
+            until([&] { return begun == waiters; });
             until_all_wait();
             std::atomic<int> missed{0};
             const auto take = [&] {
