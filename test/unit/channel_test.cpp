@@ -821,7 +821,7 @@ TEST_CASE("C12, TestNonblockRecvRace: alone on one worker, and with every value 
 }
 
 TEST_CASE("C12: try_recv and try_send, which look before they lock, find whoever waits") {
-    const int waiters = scaled(2'000);
+    const int waiters = scaled(8'000);
     for (const std::size_t capacity : {0, 1, 2}) {
         for (const bool receive : {true, false}) {
             runtime rt(options{.workers = 1});
