@@ -2,6 +2,7 @@
 // Answers of the kernel that are neither the outcome nor an error: an operation that others have
 // left nothing for time and again, and one that was interrupted because it was to be cancelled.
 #include "../support/co_test.hpp"
+#include "../support/tcp_pair.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,6 +19,8 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::connected;
+using ringo::test::tcp_pair;
 
 namespace {
 
@@ -61,21 +64,6 @@ int connect_to(std::uint16_t port) {
     a.sin_port = htons(port);
     REQUIRE(::connect(fd, reinterpret_cast<sockaddr*>(&a), sizeof(a)) == 0);
     return fd;
-}
-
-struct pair {
-    net::tcp_stream a;
-    net::tcp_stream b;
-};
-
-task<pair> connected() {
-    result<net::tcp_listener> l = co_await net::listen(std::string("127.0.0.1:0"));
-    REQUIRE(l);
-    result<net::tcp_stream> a = co_await net::dial(l->address());
-    REQUIRE(a);
-    result<net::tcp_stream> b = co_await l->accept();
-    REQUIRE(b);
-    co_return pair{std::move(*a), std::move(*b)};
 }
 
 }  // namespace
@@ -133,7 +121,7 @@ TEST_CASE("a read whose bytes others take, hundreds of times, waits on and ends 
         CAPTURE(way);
         meek_runtime meek;
         runtime& rt = *meek.rt;
-        pair p = rt.block_on(connected);
+        tcp_pair p = rt.block_on(connected);
         cancelable_context c = with_cancel(context::background());
         std::error_code error;
         std::size_t n = 0;

@@ -3,6 +3,7 @@
 // plain threads hold on tasks of a runtime that ends.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/tcp_pair.hpp"
 
 #include "sched/root_context.hpp"
 
@@ -18,25 +19,12 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::connected;
 using ringo::test::counted;
 using ringo::test::scaled;
+using ringo::test::tcp_pair;
 
 namespace {
-
-struct pair {
-    net::tcp_stream a;
-    net::tcp_stream b;
-};
-
-task<pair> connected() {
-    result<net::tcp_listener> l = co_await net::listen(std::string("127.0.0.1:0"));
-    REQUIRE(l);
-    result<net::tcp_stream> a = co_await net::dial(l->address());
-    REQUIRE(a);
-    result<net::tcp_stream> b = co_await l->accept();
-    REQUIRE(b);
-    co_return pair{std::move(*a), std::move(*b)};
-}
 
 task<> wait_to_read(const net::tcp_stream* s, channel<void> give_up, std::atomic<int>* waiting,
                     std::atomic<int>* bytes) {
@@ -59,7 +47,7 @@ TEST_CASE("selects of two runtimes wait for one stream: each goes on in its own"
     for (int round = 0; round < scaled(100); ++round) {
         runtime one(options{.workers = 1});
         runtime other(options{.workers = 2});
-        pair p = one.block_on(connected);
+        tcp_pair p = one.block_on(connected);
         channel<void> give_up;
         std::atomic<int> waiting{0};
         std::atomic<int> bytes{0};
@@ -104,7 +92,7 @@ TEST_CASE("the runtime whose worker asked for readiness ends: the select of the 
     for (int round = 0; round < scaled(50); ++round) {
         std::optional<runtime> goes(std::in_place, options{.workers = 1});
         runtime stays(options{.workers = 2});
-        pair p = stays.block_on(connected);
+        tcp_pair p = stays.block_on(connected);
         channel<void> give_up;
         std::atomic<int> waiting{0};
         std::atomic<int> bytes{0};
@@ -127,7 +115,7 @@ TEST_CASE("the runtime whose worker asked for readiness ends: the select of the 
 TEST_CASE("a deadline of a stream outlives the runtime in which it was set") {
     const ringo::test::watchdog dog;
     runtime stays(options{.workers = 1});
-    pair p = stays.block_on(connected);
+    tcp_pair p = stays.block_on(connected);
     std::optional<runtime> goes(std::in_place, options{.workers = 1});
     goes->block_on([&]() -> task<> {
         CHECK(p.b.set_read_deadline(std::chrono::steady_clock::now() + 30ms));
