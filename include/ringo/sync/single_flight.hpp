@@ -77,6 +77,9 @@ public:
 
 private:
     struct flight {
+        explicit flight(const K& k) : key(k) {}
+
+        const K key;
         latch ended{1};
         std::size_t others = 0;  // guarded by the lock, until it has ended
         std::optional<V> value;
@@ -87,41 +90,46 @@ private:
         std::unordered_map<K, std::shared_ptr<flight>, Hash, Equal> flights;
     };
 
-    /// Ends a flight, however its task goes.
+    /// Ends a flight, however its task goes: also if it is taken down before it ever runs.
     class landing {
     public:
-        landing(core& c, const K& key, flight& f) noexcept : core_(c), key_(key), flight_(f) {}
-        landing(const landing&) = delete;
-        landing& operator=(const landing&) = delete;
+        landing(std::shared_ptr<core> c, std::shared_ptr<flight> f) noexcept
+            : core_(std::move(c)), flight_(std::move(f)) {}
+        landing(landing&&) noexcept = default;
         ~landing() {
-            if (!flight_.value && flight_.error == nullptr) {
-                flight_.error = std::make_exception_ptr(canceled(errc::canceled));
+            if (flight_ == nullptr) {
+                return;
+            }
+            if (!flight_->value && flight_->error == nullptr) {
+                flight_->error = std::make_exception_ptr(canceled(errc::canceled));
             }
             {
-                const std::lock_guard guard(core_.lock);
+                const std::lock_guard guard(core_->lock);
                 // After forget there may be another one under this key.
-                const auto it = core_.flights.find(key_);
-                if (it != core_.flights.end() && it->second.get() == &flight_) {
-                    core_.flights.erase(it);
+                const auto it = core_->flights.find(flight_->key);
+                if (it != core_->flights.end() && it->second == flight_) {
+                    core_->flights.erase(it);
                 }
             }
-            flight_.ended.count_down();
+            flight_->ended.count_down();
         }
 
+        /// Null where this has been moved from.
+        flight* get() const noexcept { return flight_.get(); }
+
     private:
-        core& core_;
-        const K& key_;
-        flight& flight_;
+        std::shared_ptr<core> core_;
+        std::shared_ptr<flight> flight_;
     };
 
     template <class F>
-    static task<> fly(context, std::shared_ptr<core> c, K key, std::shared_ptr<flight> f, F make) {
-        const landing at_end(*c, key, *f);
+    static task<> fly(context, F make, landing at_end) {
+        flight& f = *at_end.get();
         try {
-            f->value.emplace(
+            f.value.emplace(
                 co_await detail::call_as_task<detail::plain_result_t<F&>>(std::move(make)));
         } catch (...) {
-            f->error = std::current_exception();
+            f.error = std::current_exception();
         }
     }
 
@@ -139,7 +147,7 @@ private:
             first = entry == nullptr;
             if (first) {
                 try {
-                    entry = std::make_shared<flight>();
+                    entry = std::make_shared<flight>(key);
                 } catch (...) {
                     c->flights.erase(key);
                     throw;
@@ -150,7 +158,7 @@ private:
             f = entry;
         }
         if (first) {
-            start(at, without_cancel(here), c, key, f, std::move(make));
+            start(at, without_cancel(here), std::move(make), landing(c, f));
         }
         co_await f->ended.wait();
         if (f->error != nullptr) {
@@ -160,16 +168,15 @@ private:
     }
 
     template <class F>
-    static void start(std::source_location at, context under, const std::shared_ptr<core>& c,
-                      const K& key, const std::shared_ptr<flight>& f, F make) {
+    static void start(std::source_location at, context under, F make, landing at_end) {
         try {
             // What is dropped is the handle: the task catches whatever there is.
-            (void)detail::go_at(at, &single_flight::fly<F>, std::move(under),
-                                std::shared_ptr<core>(c), K(key), std::shared_ptr<flight>(f),
-                                std::move(make));
+            (void)detail::go_at(at, &single_flight::fly<F>, std::move(under), std::move(make),
+                                std::move(at_end));
         } catch (...) {
-            f->error = std::current_exception();
-            const landing at_once(*c, key, *f);
+            if (flight* const f = at_end.get()) {  // it has not begun; else it has landed
+                f->error = std::current_exception();
+            }
         }
     }
 
