@@ -331,6 +331,21 @@ TEST_CASE("L10: a ready done arm beside a hot arm is taken with its share") {
             co_await select(on(hot.recv(), [] {}), on(x.ctx.done(), [&] { ++done_taken; }));
         }
         check_share(done_taken, trials, 0.5);
+        // With a moment that has passed, and arms of each kind that are not ready.
+        channel<int> never;
+        cancelable_context live = with_cancel(context::background());
+        done_taken = 0;
+        int expired = 0;
+        for (int i = 0; i < trials; ++i) {
+            (void)hot.try_send(1);
+            co_await select(on(never.recv(), [] { FAIL("nobody sends"); }), on(hot.recv(), [] {}),
+                            on(after(1h), [] { FAIL("not yet"); }),
+                            on(x.ctx.done(), [&] { ++done_taken; }),
+                            on(live.ctx.done(), [] { FAIL("not cancelled"); }),
+                            on(after(0s), [&] { ++expired; }));
+        }
+        check_share(done_taken, trials, 1.0 / 3);
+        check_share(expired, trials, 1.0 / 3);
     });
 }
 
