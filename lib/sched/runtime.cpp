@@ -58,6 +58,20 @@ std::vector<timer_heap*>& spare_heaps() {
     static auto* v = new std::vector<timer_heap*>();
     return *v;
 }
+/// With runtimes_mutex held.
+timer_heap* take_heap() {
+    static std::size_t made = 0;
+    std::vector<timer_heap*>& spare = spare_heaps();
+    if (spare.empty()) {
+        spare.reserve(made + 1);  // so that it can always be given back
+        auto* const h = new timer_heap();
+        ++made;
+        return h;
+    }
+    timer_heap* const h = spare.back();
+    spare.pop_back();
+    return h;
+}
 }  // namespace
 
 runtime_core* runtime_at(std::uint8_t index) noexcept {
@@ -133,32 +147,29 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         }
     }
 
-    {
-        const std::lock_guard guard(runtimes_mutex);
-        for (std::size_t i = 1; i <= max_runtimes && index == 0; ++i) {
-            if (runtime_table[i].load(std::memory_order_relaxed) == nullptr) {
-                index = static_cast<std::uint8_t>(i);
-            }
-        }
-        if (index == 0) {
-            throw std::length_error("ringo: more than 255 runtimes at once");
-        }
-        runtime_table[index].store(this, std::memory_order_release);
-        for (unsigned i = 0; i < n; ++i) {
-            auto* const p = new processor();
-            p->index = i;
-            p->rt = this;
-            if (spare_heaps().empty()) {
-                p->timers = new timer_heap();
-            } else {
-                p->timers = spare_heaps().back();
-                spare_heaps().pop_back();
-            }
-            procs.push_back(p);
-        }
-    }
-    root = new root_context(this);
     try {
+        root = new root_context(this);
+        procs.reserve(n);
+        {
+            const std::lock_guard guard(runtimes_mutex);
+            std::size_t i = 1;
+            while (i <= max_runtimes &&
+                   runtime_table[i].load(std::memory_order_relaxed) != nullptr) {
+                ++i;
+            }
+            if (i > max_runtimes) {
+                throw std::length_error("ringo: more than 255 runtimes at once");
+            }
+            for (unsigned k = 0; k < n; ++k) {
+                auto p = std::make_unique<processor>();
+                p->index = k;
+                p->rt = this;
+                p->timers = take_heap();
+                procs.push_back(p.release());
+            }
+            index = static_cast<std::uint8_t>(i);
+            runtime_table[index].store(this, std::memory_order_release);
+        }
         driver_options d;
         d.entries = std::clamp(std::bit_ceil(std::max(o.ring_entries, 4U)), 4U, 32768U);
         d.cq_entries = o.ring_entries < 64 ? d.entries * 2 : 0;
@@ -199,11 +210,15 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         pool = std::make_unique<blocking_pool>(std::max(1U, o.blocking_threads));
         for (processor* p : procs) {
             start_machine(p);
+            ++served;
         }
         life.store(runtime_life::up, std::memory_order_release);
         monitor = std::thread([this] { monitor_main(); });
     } catch (...) {
         stop();
+        if (index != 0) {
+            teardown();  // others may have found it
+        }
         release_all();
         throw;
     }
@@ -247,7 +262,7 @@ void runtime_core::end_io(processor& p) noexcept {
     ended_io.fetch_add(1, std::memory_order_acq_rel);
     // A thread's exit would cancel what it has submitted to other workers' rings.
     unsigned round = 0;
-    while (ended_io.load(std::memory_order_acquire) < procs.size()) {
+    while (ended_io.load(std::memory_order_acquire) < served) {
         if (++round < 100) {
             std::this_thread::yield();
         } else {

@@ -207,6 +207,7 @@ public:
     std::uint8_t index = 0;
     std::atomic<runtime_life> life{runtime_life::starting};
     std::vector<processor*> procs;
+    std::size_t served = 0;  // of them, have a worker: at the end of a failed start not all
     std::mutex machines_mutex;
     std::deque<machine> machines;
     machine* newest = nullptr;  // all of them as a list, which a debugger can follow
