@@ -32,8 +32,8 @@ namespace {
     throw std::logic_error("ringo: after_func needs a runtime: there is none in this process");
 }
 
-/// Starts f in `rt`; not when that has ended.
-void start(runtime_core* rt, const std::shared_ptr<func_box>& f, const context& under) noexcept {
+/// Starts f in the runtime of that serial number; not when that has ended.
+void start(std::uint64_t rt, const std::shared_ptr<func_box>& f, const context& under) noexcept {
     struct what {
         const std::shared_ptr<func_box>& f;
         context_state* under;
@@ -54,7 +54,7 @@ void start(runtime_core* rt, const std::shared_ptr<func_box>& f, const context& 
 class done_func final : public cancel_state {
 public:
     done_func(context_state* parent_ref, std::shared_ptr<func_box> f, context under)
-        : cancel_state(parent_ref), rt_(runtime_at_hand()), f_(std::move(f)),
+        : cancel_state(parent_ref), rt_(serial_at_hand()), f_(std::move(f)),
           under_(std::move(under)) {}
 
     void attach() noexcept {
@@ -88,7 +88,7 @@ private:
     }
     bool registered_ = false;
     std::atomic<bool> once_{false};
-    runtime_core* const rt_;
+    const std::uint64_t rt_;
     std::shared_ptr<func_box> f_;
     const context under_;
 };
@@ -127,7 +127,7 @@ private:
         (void)take(now);
         return this;
     }
-    void deliver(void*) noexcept override { start(this_machine()->rt, f_, under_); }
+    void deliver(void*) noexcept override { start(this_machine()->rt->serial, f_, under_); }
 
     const std::shared_ptr<func_box> f_;
     const context under_;

@@ -246,10 +246,10 @@ void deadline_state::fired(timer_node* t, bool expired) noexcept {
     auto* const self = static_cast<struct timer*>(t)->self;
     if (expired) {
         self->cancel(errc::deadline_exceeded, self->deadline_cause);
-    } else if (!self->is_cancelled() && runtime_at_hand() != nullptr) {
-        // The runtime that kept it has ended; another one lives, and may have tasks under it.
+    } else if (!self->is_cancelled()) {
+        // The runtime that kept it has ended; another one may have tasks under it, now or later.
         try {
-            timer_arm(self->timer);
+            timer_arm_or_keep(self->timer);
             if (!self->is_cancelled() || !timer_disarm(self->timer)) {
                 return;
             }

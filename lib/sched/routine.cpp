@@ -181,6 +181,20 @@ void set_completion(routine* r, completion& c) noexcept {
                   std::memory_order_relaxed);
 }
 
+void forget_completion(const completion& c) noexcept {
+    const machine* const m = this_machine();
+    if (m == nullptr || !m->rt->stopping()) {
+        return;  // at any other time it outlives its tasks
+    }
+    for_each_routine(
+        m->rt->index,
+        [](routine* r, void* gone) {
+            std::uintptr_t told = reinterpret_cast<std::uintptr_t>(gone) | join_word::told;
+            (void)r->join.compare_exchange_strong(told, join_word::detached);
+        },
+        const_cast<completion*>(&c));
+}
+
 namespace {
 /// Where a routine that has failed was spawned, as long as its error has not been taken.
 std::source_location spawn_site(const routine* r) noexcept {

@@ -127,7 +127,15 @@ std::string refusal(int error) {
 
 }  // namespace
 
-runtime_core::runtime_core(const options& o) : opts(o) {
+namespace {
+std::uint64_t next_serial() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+timer_heap& kept_timers() noexcept;
+}  // namespace
+
+runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
     unsigned n = o.workers;
     if (n == 0) {
         n = default_workers();
@@ -214,6 +222,7 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         }
         life.store(runtime_life::up, std::memory_order_release);
         monitor = std::thread([this] { monitor_main(); });
+        kept_timers().clear();  // each moves into this one, or another
     } catch (...) {
         stop();
         if (index != 0) {
@@ -273,6 +282,9 @@ void runtime_core::end_io(processor& p) noexcept {
 
 void runtime_core::stop() noexcept {
     control.fetch_or(control_stop, std::memory_order_seq_cst);
+    if (root != nullptr) {
+        root->cancel(errc::canceled, nullptr);  // a task that runs may look, and end its loop
+    }
     // Who has seen it running is done with what it starts or arms from outside; see spawn_from and
     // outside_spawn.
     {
@@ -370,7 +382,11 @@ void runtime_core::teardown() noexcept {
             drop_context(r, this);
             const std::uintptr_t w = r->join.load(std::memory_order_acquire);
             if ((w & join_word::flags) == join_word::told) {
+                auto* const c = reinterpret_cast<completion*>(w & ~join_word::flags);
                 join_word::release(r);
+                if (c->taken_down != nullptr) {
+                    c->taken_down(c);
+                }
                 continue;
             }
             // Somebody outside may hold the handle; it finds the task cancelled.
@@ -472,16 +488,28 @@ runtime_core* runtime_at_hand() noexcept {
     return ts.m != nullptr ? ts.m->rt : any_runtime();
 }
 
-bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
-    const machine* const m = this_machine();
-    const bool inside = m != nullptr && m->rt == rt;
+std::uint64_t serial_at_hand() noexcept {
     std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
-    if (!inside) {
+    if (this_machine() == nullptr && this_thread().outside == nullptr) {
         alive.lock();
-        const bool there =
-            std::any_of(std::begin(runtime_table), std::end(runtime_table),
-                        [&](const auto& e) { return e.load(std::memory_order_relaxed) == rt; });
-        if (!there || rt->stopping()) {
+    }
+    const runtime_core* const rt = runtime_at_hand();
+    return rt != nullptr ? rt->serial : 0;
+}
+
+bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg) {
+    const machine* const m = this_machine();
+    runtime_core* rt = m != nullptr && m->rt->serial == serial ? m->rt : nullptr;
+    std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
+    if (rt == nullptr) {
+        alive.lock();
+        for (const auto& e : runtime_table) {
+            runtime_core* const some = e.load(std::memory_order_relaxed);
+            if (some != nullptr && some->serial == serial) {
+                rt = some;
+            }
+        }
+        if (rt == nullptr || rt->stopping()) {
             return false;
         }
     }
@@ -490,16 +518,24 @@ bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
     return true;
 }
 
+namespace {
+/// Those of no runtime: there is none. Nobody looks whether they expire.
+timer_heap& kept_timers() noexcept {
+    static auto* const h = new timer_heap();
+    return *h;
+}
+void add_timer(processor& p, timer_node& n) {
+    if (p.timers->add(n) && p.parked.load(std::memory_order_seq_cst)) {
+        p.io->wake();
+    }
+}
+}  // namespace
+
 void timer_arm(timer_node& n) {
     machine* const m = this_machine();
     if (m != nullptr) [[likely]] {
-        processor* p = m->p.load(std::memory_order_acquire);
-        if (p == nullptr) {
-            p = m->rt->procs[0];
-        }
-        if (p->timers->add(n) && p->parked.load(std::memory_order_seq_cst)) {
-            p->io->wake();
-        }
+        processor* const p = m->p.load(std::memory_order_acquire);
+        add_timer(p != nullptr ? *p : *m->rt->procs[0], n);
         return;
     }
     const std::lock_guard guard(runtimes_mutex);  // keeps the runtime alive
@@ -508,9 +544,20 @@ void timer_arm(timer_node& n) {
         throw std::logic_error(
             "ringo: a timer or deadline needs a runtime: there is none in this process yet");
     }
-    processor* const p = rt->procs[0];
-    if (p->timers->add(n) && p->parked.load(std::memory_order_seq_cst)) {
-        p->io->wake();
+    add_timer(*rt->procs[0], n);
+}
+
+void timer_arm_or_keep(timer_node& n) {
+    if (this_machine() != nullptr) {
+        timer_arm(n);
+        return;
+    }
+    // A runtime that starts is in the table before it looks at what is kept.
+    const std::lock_guard guard(runtimes_mutex);
+    if (runtime_core* const rt = runtime_at_hand()) {
+        add_timer(*rt->procs[0], n);
+    } else {
+        (void)kept_timers().add(n);
     }
 }
 
@@ -539,11 +586,15 @@ detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
 context runtime::root() const noexcept { return detail::context_access::share(core_->root); }
 
 void runtime::shutdown(duration grace) {
-    if (down_) {
+    core_->root->cancel(errc::canceled, nullptr);
+    const detail::machine* const m = detail::this_machine();
+    if (m != nullptr && m->rt == core() && core_->stopping()) {
+        return;  // a destructor that runs because of it
+    }
+    const std::lock_guard guard(core_->down_mutex);
+    if (std::exchange(core_->down, true)) {
         return;
     }
-    down_ = true;
-    core_->root->cancel(errc::canceled, nullptr);
     const time_point end = detail::deadline_after(grace);
     while (std::chrono::steady_clock::now() < end && stats().tasks != 0) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -204,6 +204,7 @@ public:
     void finish(machine* m, routine* r) noexcept;
 
     options opts;
+    const std::uint64_t serial;  // never used again, as `index` and the address are
     std::uint8_t index = 0;
     std::atomic<runtime_life> life{runtime_life::starting};
     std::vector<processor*> procs;
@@ -244,6 +245,8 @@ public:
     root_context* root = nullptr;
     std::unique_ptr<blocking_pool> pool;
     const char* used_backend = "";
+    std::mutex down_mutex;
+    bool down = false;  // guarded by down_mutex
 };
 
 inline constexpr std::size_t max_runtimes = 255;
@@ -257,9 +260,14 @@ extern std::mutex watch_mutex;
 /// That of the running task or spawn_scope; on other threads any that runs; null when there is
 /// none.
 runtime_core* runtime_at_hand() noexcept;
-/// Starts the routine that `make` makes, in `rt`, from any thread.
+/// The serial number of that one, or 0. From any thread.
+std::uint64_t serial_at_hand() noexcept;
+/// Starts the routine that `make` makes, in the runtime of that serial number, from any thread.
 /// @return false, and nothing is made, when that runtime has ended or is about to
-bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg);
+bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg);
+/// As timer_arm; while there is no runtime, the timer is kept for the next one, which calls `fire`
+/// with expired = false when it starts. @throws std::bad_alloc
+void timer_arm_or_keep(timer_node& n);
 
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;

@@ -10,13 +10,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <new>
+#include <optional>
 #include <system_error>
+#include <thread>
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::run_at;
 using ringo::test::scaled;
 using ringo::test::until;
 
@@ -72,4 +78,177 @@ TEST_CASE("a runtime that gets some of its threads only says so, and takes them 
         refused += how == 0 ? 1 : 0;
     }
     CHECK(refused > 1);
+}
+
+TEST_CASE("shut down by several threads at once: all find it down when they return") {
+    for (int round = 0; round < scaled(300); ++round) {
+        const ringo::test::watchdog dog;
+        runtime rt(options{.workers = 2});
+        for (int i = 0; i < 5; ++i) {
+            rt.go([]() -> task<> { co_await sleep(1h); });
+        }
+        std::atomic<int> ready{0};
+        const auto down = [&](duration grace) {
+            ++ready;
+            until([&] { return ready == 3; });
+            rt.shutdown(grace);
+            CHECK(rt.stats().tasks == 0);
+        };
+        std::thread a([&] { down(1h); });
+        std::thread b([&] { down(0s); });
+        down(round % 2 == 0 ? duration(1h) : duration(0));
+        a.join();
+        b.join();
+    }
+}
+
+namespace {
+/// Shuts its runtime down while that is at it.
+struct ends_twice {
+    runtime* rt;
+    ~ends_twice() { rt->shutdown(); }
+};
+}  // namespace
+
+TEST_CASE("a destructor that runs because of a shutdown may ask for one") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 1});
+    auto h = rt.go([&]() -> task<> {
+        const ends_twice at_end{&rt};
+        co_await with_context(context::background(), sleep(1h));
+    });
+    ringo::test::until_all_wait();
+    rt.shutdown();
+    CHECK(h.done());
+}
+
+TEST_CASE("a task that looks at its context in a loop ends when the runtime is destroyed") {
+    const ringo::test::watchdog dog;
+    std::atomic<bool> started{false};
+    std::optional<runtime> rt(std::in_place, options{.workers = 1});
+    rt->go([&]() -> task<> {
+        started = true;
+        while (!current_context().err()) {
+        }
+        co_return;
+    });
+    until([&] { return started.load(); });
+    rt.reset();
+}
+
+// --- wait_group ---------------------------------------------------------------------------------
+
+TEST_CASE("a wait_group outlives the runtime of its tasks, wherever that has stopped them") {
+    for (int round = 0; round < scaled(100); ++round) {
+        const ringo::test::watchdog dog;
+        wait_group g;
+        runtime stays(options{.workers = 1});
+        std::optional<join_handle<>> waits;
+        {
+            runtime goes(options{.workers = 1});
+            goes.block_on([&]() -> task<> {
+                g.go([]() -> task<> { co_await sleep(1h); });  // waits, or has not begun
+                g.go([]() -> task<> { co_return; });
+                if (round % 2 == 0) {
+                    co_await yield();
+                }
+            });
+            waits.emplace(stays.go([&]() -> task<> { co_await g.wait(); }));
+        }
+        CHECK(g.count() == 0);
+        stays.block_on([&]() -> task<> {
+            co_await *waits;
+            g.go([]() -> task<> { co_await yield(); });
+            co_await g.wait();
+        });
+    }
+}
+
+TEST_CASE("a task of a wait_group that has never begun counts as done when its runtime ends") {
+    const ringo::test::watchdog dog;
+    wait_group g;
+    {
+        runtime rt(options{.workers = 1});
+        std::atomic<bool> started{false};
+        rt.go([&]() -> task<> {
+            g.go([]() -> task<> { co_return; });
+            started = true;
+            while (!rt.root().err()) {
+            }
+            std::this_thread::sleep_for(1ms);
+            co_return;
+        });
+        until([&] { return started.load(); });
+    }
+    run_at(1, [&]() -> task<> { co_await g.wait(); });
+}
+
+TEST_CASE("a runtime that ends takes a wait_group down before tasks of it") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 1});
+    std::atomic<wait_group*> in_frame{nullptr};
+    // The deeper frames go first: that of the group before the task, which it has not started.
+    const auto owner = [&]() -> task<> {
+        wait_group g;
+        in_frame = &g;
+        co_await sleep(1h);
+    };
+    rt.go([&]() -> task<> {
+        co_await go([&]() -> task<> { co_await go([&]() -> task<> { co_await go(owner); }); });
+    });
+    until([&] { return in_frame != nullptr; });
+    rt.block_on([&]() -> task<> {
+        in_frame.load()->go([]() -> task<> { co_await sleep(1h); });
+        co_return;
+    });
+}
+
+// --- contexts -----------------------------------------------------------------------------------
+
+TEST_CASE("what after_func has registered in a runtime never runs in a later one") {
+    const ringo::test::watchdog dog;
+    std::atomic<int> ran{0};
+    for (int round = 0; round < 20; ++round) {
+        const cancelable_context c = with_cancel(context::background());
+        const auto set = [&]() -> task<> {
+            after_func(c.ctx, [&ran] { ++ran; });
+            co_return;
+        };
+        run_at(1, set);
+        // As like as not, one of them is where the first one was.
+        std::deque<runtime> later;
+        for (int i = 0; i < 10; ++i) {
+            later.emplace_back(options{.workers = 1});
+        }
+        c.cancel();
+        for (runtime& rt : later) {
+            rt.block_on([]() -> task<> { co_await ringo::test::yields(10); });
+        }
+    }
+    CHECK(ran == 0);
+}
+
+TEST_CASE("a deadline is kept by the next runtime, if the one in which it was set has ended") {
+    for (int round = 0; round < scaled(50); ++round) {
+        const ringo::test::watchdog dog;
+        const bool passes_without = round % 3 == 0;
+        const duration d = passes_without ? 1ms : 5ms;
+        std::optional<cancelable_context> c;
+        std::optional<cancelable_context> dropped;
+        const auto set = [&]() -> task<> {
+            c.emplace(with_timeout(context::background(), d));
+            dropped.emplace(with_timeout(c->ctx, d / 2));
+            co_return;
+        };
+        run_at(1, set);
+        if (round % 2 == 0) {
+            dropped.reset();
+        }
+        if (passes_without) {
+            std::this_thread::sleep_for(d);
+        }
+        const auto wait = [&]() -> task<> { co_await c->ctx.done(); };
+        run_at(1, wait);
+        CHECK(c->ctx.err() == errc::deadline_exceeded);
+    }
 }

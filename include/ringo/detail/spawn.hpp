@@ -23,6 +23,9 @@ class runtime_core;
 struct completion {
     /// Takes over the routine. Called on the task's worker, after its frame is gone.
     void (*ended)(completion*, routine*, std::exception_ptr) noexcept;
+    /// Instead, for a task that will not go on because its runtime ends, once its frame is gone;
+    /// null for one that goes with the runtime itself.
+    void (*taken_down)(completion*) noexcept = nullptr;
 };
 
 /// Allocated only for tasks that have a result, own a callable, belong to a group, or run under a
@@ -102,6 +105,8 @@ RINGO_API void spawn_abandon(routine* r) noexcept;
 RINGO_API routine_ext& ensure_ext(routine* r);
 /// Before the routine is started: `c` is told when it ends, and there is no join_handle.
 RINGO_API void set_completion(routine* r, completion& c) noexcept;
+/// `c` is about to go: those of a runtime that ends do not tell it any more.
+RINGO_API void forget_completion(const completion& c) noexcept;
 /// For completions: ends the program on an error nobody will see, and frees the routine.
 RINGO_API void end_member(routine* r, const std::exception_ptr& error) noexcept;
 /// The callable is empty.
