@@ -252,3 +252,52 @@ TEST_CASE("a deadline is kept by the next runtime, if the one in which it was se
         CHECK(c->ctx.err() == errc::deadline_exceeded);
     }
 }
+
+// --- spawning from outside ----------------------------------------------------------------------
+
+namespace {
+
+/// Takes its time when it is moved into a task, until its runtime is down, at most a while.
+struct slow {
+    struct progress {
+        std::atomic<bool> moving{false};
+        std::atomic<bool> down{false};
+        bool overtaken = false;
+    };
+    explicit slow(progress& p) noexcept : at(&p) {}
+    slow(slow&& other) noexcept : at(other.at) {
+        if (!at->moving.exchange(true)) {
+            for (int i = 0; i < 100 && !at->down; ++i) {
+                std::this_thread::sleep_for(1ms);
+            }
+            at->overtaken = at->down;
+        }
+    }
+    progress* at;
+};
+
+}  // namespace
+
+TEST_CASE("a runtime is not taken down while somebody makes a task of it from outside") {
+    const ringo::test::watchdog dog;
+    slow::progress p;
+    std::atomic<bool> ran{false};
+    runtime rt(options{.workers = 1});
+    std::thread outside([&] {
+        auto h = rt.go(
+            [&ran](slow) -> task<> {
+                ran = true;
+                co_return;
+            },
+            slow(p));
+        p.down.wait(false);
+        CHECK(h.done());
+    });
+    until([&] { return p.moving.load(); });
+    rt.shutdown();
+    p.down = true;
+    p.down.notify_all();
+    outside.join();
+    CHECK_FALSE(p.overtaken);
+    CHECK_FALSE(ran);
+}
