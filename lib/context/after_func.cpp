@@ -11,8 +11,11 @@
 #include "../sched/sched.hpp"
 #include "cancel_state.hpp"
 
+#include <chrono>
 #include <mutex>
+#include <new>
 #include <stdexcept>
+#include <thread>
 
 namespace ringo {
 
@@ -38,13 +41,21 @@ void start(std::uint64_t rt, const std::shared_ptr<func_box>& f, const context& 
         const std::shared_ptr<func_box>& f;
         context_state* under;
     } w{f, context_access::state(under)};
-    (void)spawn_from(
-        rt,
-        [](void* p) {
-            auto* const x = static_cast<what*>(p);
-            return x->f->make(x->f, x->under);
-        },
-        &w);
+    for (;;) {
+        try {
+            (void)spawn_from(
+                rt,
+                [](void* p) {
+                    auto* const x = static_cast<what*>(p);
+                    return x->f->make(x->f, x->under);
+                },
+                &w);
+            return;
+        } catch (const std::bad_alloc&) {
+            // Whoever cancels, or keeps the time, cannot do without it: f was promised to run.
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
 }
 
 }  // namespace

@@ -82,9 +82,15 @@ routine* spawn_prepare(context_state* under) {
 }
 
 void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
-                  std::source_location at) noexcept {
-    r->leaf = root;
+                  std::source_location at) {
     r->ext = ext;
+    const bool brings_context = root != nullptr && root->run != 0;
+    prepare_context(r, r->ctx);
+    if (brings_context) {
+        prepare_context(r, binding_of(root)->state());
+    }
+    // Nothing can fail from here on.
+    r->leaf = root;
     if (root != nullptr) {
         if (ext != nullptr && ext->slot != nullptr) {
             root->link = std::bit_cast<std::uintptr_t>(ext->slot);
@@ -102,9 +108,8 @@ void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
     if (n == rt->root) {
         r->set_flag(routine::under_root, true);
     } else if (n != nullptr) {
-        set_context(r, r->ctx, ensure_ext(r).member);
+        set_context(r, r->ctx, r->ext->member);
     }
-    const bool brings_context = root != nullptr && root->run != 0;
     if (root != nullptr) {
         root->run = reinterpret_cast<std::uintptr_t>(r);
         if (brings_context) {
@@ -170,8 +175,8 @@ error_box* box_of(promise_base* root) noexcept {
     return (root->link & tags) == tags ? reinterpret_cast<error_box*>(root->link & ~tags) : nullptr;
 }
 
-void spawn_abandon(routine* r) noexcept {
-    drop_context(r, runtime_at(r->rt.load(std::memory_order_relaxed)));
+void spawn_abandon(routine* r, routine_ext* ext) noexcept {
+    r->ext = ext;
     free_ext(r);
     routine_free(r);
 }

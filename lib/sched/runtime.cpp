@@ -158,6 +158,7 @@ runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
     try {
         root = new root_context(this);
         procs.reserve(n);
+        to_destroy.reserve(256);
         {
             const std::lock_guard guard(runtimes_mutex);
             std::size_t i = 1;
@@ -336,6 +337,23 @@ void destroy_chain(routine* r) noexcept {
     }
 }
 
+namespace {
+bool deeper(const routine* a, const routine* b) noexcept {
+    return static_cast<std::int32_t>(a->depth - b->depth) > 0;
+}
+/// If there is no memory for all, keeps the deepest: the others have their turn later.
+void add_deepest(std::vector<routine*>& v, routine* r) noexcept {
+    try {
+        v.push_back(r);
+    } catch (const std::bad_alloc&) {
+        const auto least = std::max_element(v.begin(), v.end(), deeper);
+        if (deeper(r, *least)) {
+            *least = r;
+        }
+    }
+}
+}  // namespace
+
 void runtime_core::teardown() noexcept {
     // Destructors may spawn, unlock and wake: it all ends up in the global queue, and here again.
     machine self;
@@ -343,22 +361,23 @@ void runtime_core::teardown() noexcept {
     self.leave = true;
     thread_state& ts = this_thread();
     machine* const before = std::exchange(ts.m, &self);
-    std::vector<routine*> left;
+    std::vector<routine*>& left = to_destroy;
     for (;;) {
         left.clear();
         for_each_routine(
             index,
-            [](routine* r, void* v) { static_cast<std::vector<routine*>*>(v)->push_back(r); },
+            [](routine* r, void* v) {
+                if (!join_word::has_ended(r)) {
+                    add_deepest(*static_cast<std::vector<routine*>*>(v), r);
+                }
+            },
             &left);
-        std::erase_if(left, [](const routine* r) { return join_word::has_ended(r); });
         if (left.empty()) {
             break;
         }
         collect_queued();
         // Children first: what they refer to may be in their parents' frames.
-        std::sort(left.begin(), left.end(), [](const routine* a, const routine* b) {
-            return static_cast<std::int32_t>(a->depth - b->depth) > 0;
-        });
+        std::sort(left.begin(), left.end(), deeper);
         for (routine* r : left) {
             // From here on nobody outside can complete its wait. Who has already is about to say
             // so: wait for that, because afterwards it touches the routine no more.

@@ -69,6 +69,7 @@ struct alignas(128) processor {
     std::int64_t timers_ran = 0;   // when timers expired last
     std::int32_t spin_credit = 0;  // grows when a search pays, see find_runnable
     std::atomic<io_cancel_request*> cancels{nullptr};
+    std::atomic<bool> look_for_cancels{false};  // there was no memory for a request
     std::atomic<machine*> owner{nullptr};
     std::atomic<bool> parked{false};
     std::uint32_t index = 0;
@@ -138,7 +139,7 @@ inline void leave(machine& m, std::uint32_t before) noexcept {
 routine* routine_alloc() noexcept(false);
 void routine_free(routine* r) noexcept;
 /// Calls f for every routine whose `rt` is `index`. Others may come and go meanwhile.
-void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg);
+void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) noexcept;
 
 // The memory of all routines; here for debugger.cpp only.
 inline constexpr std::size_t routines_per_slab = (std::size_t{64} << 10) / sizeof(routine);
@@ -177,6 +178,7 @@ public:
     void poll_io(processor& p) noexcept;
     bool run_timers(processor& p) noexcept;
     void drain_cancels(processor& p) noexcept;
+    void find_cancels(processor& p) noexcept;
     routine* take_global(processor& p, std::uint32_t limit) noexcept;
     routine* steal(machine& m, processor& p) noexcept;
     bool anything_to_do(const processor& p) const noexcept;
@@ -245,6 +247,7 @@ public:
     root_context* root = nullptr;
     std::unique_ptr<blocking_pool> pool;
     const char* used_backend = "";
+    std::vector<routine*> to_destroy;  // at teardown
     std::mutex down_mutex;
     bool down = false;  // guarded by down_mutex
 };

@@ -301,3 +301,25 @@ TEST_CASE("a runtime is not taken down while somebody makes a task of it from ou
     CHECK_FALSE(p.overtaken);
     CHECK_FALSE(ran);
 }
+
+TEST_CASE("a task under the root context of another runtime is cancelled with that") {
+    for (int round = 0; round < scaled(50); ++round) {
+        const ringo::test::watchdog dog;
+        runtime goes(options{.workers = 1});
+        runtime stays(options{.workers = 1});
+        const context under = goes.root();
+        const auto sleeps = [](context) -> task<> { co_await sleep(1h); };
+        auto as_argument = stays.go(sleeps, under);
+        auto inside = stays.go([&]() -> task<> {
+            co_await with_context(under, sleep(1h));
+        });
+        if (round % 2 == 0) {
+            ringo::test::until_all_wait();
+        }
+        goes.shutdown();
+        stays.block_on([&]() -> task<> {
+            CHECK_THROWS_AS(co_await as_argument, canceled);
+            CHECK_THROWS_AS(co_await inside, canceled);
+        });
+    }
+}
