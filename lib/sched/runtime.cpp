@@ -332,7 +332,7 @@ void destroy_chain(routine* r) noexcept {
         if (parent != nullptr) {
             link->child = nullptr;  // its awaiter need not destroy it again
         }
-        delete box;
+        free_error_box(box);
         f = parent;
     }
 }
@@ -414,7 +414,7 @@ void runtime_core::teardown() noexcept {
             if (r->ext != nullptr && r->ext->slot != nullptr) {
                 r->ext->slot->error = error;
             } else {
-                r->aux = reinterpret_cast<std::uintptr_t>(new error_box{error});
+                r->aux = reinterpret_cast<std::uintptr_t>(make_error_box(error));
                 r->set_flag(routine::has_error, true);
             }
             // Who waits in this runtime will be destroyed. Others wait, give up and drop their

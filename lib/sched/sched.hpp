@@ -287,6 +287,8 @@ void destroy_chain(routine* r) noexcept;
 void drop_context(routine* r, runtime_core* rt) noexcept;
 /// What has left the outermost frame of a task, or null.
 error_box* box_of(promise_base* root) noexcept;
+error_box* make_error_box(std::exception_ptr error, std::uintptr_t spawned = 0) noexcept;
+void free_error_box(error_box* box) noexcept;  // null does nothing
 [[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
                                 std::source_location spawned) noexcept;
 
