@@ -2,12 +2,16 @@
 // Owns channels: channel<T>, sender<T>, receiver<T>.
 #pragma once
 
-#include <ringo/context.hpp>
+#include <ringo/config.hpp>
+#include <ringo/detail/channel_awaiters.hpp>
 #include <ringo/detail/channel_core.hpp>
 #include <ringo/error.hpp>
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -319,7 +323,7 @@ namespace detail {
 template <class T>
 try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
     using outcome = try_send_result::outcome;
-    if (c == nullptr) {
+    if (c == nullptr || c->surely_full()) {
         return try_send_result(outcome::full);
     }
     waiter* woken = nullptr;
@@ -365,8 +369,11 @@ try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
 
 template <class T>
 try_recv_result<T> try_recv(channel_core<T>* c) {
-    if (c == nullptr) {
+    if (c == nullptr || c->surely_empty()) {
         return try_recv_result<T>(std::nullopt, false);
+    }
+    if (c->drained()) {
+        return try_recv_result<T>(std::nullopt, true);
     }
     std::optional<channel_item<T>> out;
     waiter* woken = nullptr;

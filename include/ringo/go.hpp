@@ -28,6 +28,9 @@ struct RINGO_API join_word {
     static bool has_ended(const routine* r) noexcept {
         return (r->join.load(std::memory_order_acquire) & told) == ended;
     }
+    /// The task has ended: tells whoever waits, if `wakes(waiter, the task's runtime)`.
+    /// @return false when nobody will look at the outcome; the routine is the caller's then
+    static bool end(routine* r, bool (*wakes)(const waiter&, std::uint8_t)) noexcept;
     /// False: it has ended already, or the wait was cancelled at once; else the caller suspends.
     static bool wait(routine* target, wait_node& node, routine* self) noexcept;
     static void unlink(routine* target, wait_node& node) noexcept;

@@ -89,9 +89,10 @@ public:
     ~runtime();
 
     /// Spawns a task from outside; see ringo::go.
+    /// @throws as ringo::go; ringo::canceled when the runtime destroys its tasks, or has
     template <class F, class... Args>
     auto go(F f, Args... args) {
-        const detail::spawn_scope here(core());
+        const detail::outside_spawn here(core());
         if constexpr (detail::is_task<F>::value) {
             return ringo::go(std::move(f), std::source_location());  // from no task
         } else {
@@ -102,21 +103,18 @@ public:
     /// Runs a task to its end while the calling thread waits; its value or exception.
     ///
     /// Not to be called from a task: it would block the worker.
+    /// @throws ringo::canceled when the runtime destroys the task, or has destroyed the others
     template <class T>
     T block_on(task<T> t) {
         detail::join_word::check_may_block();
-        const detail::spawn_scope here(core());
-        join_handle<T> h = ringo::go(std::move(t), std::source_location());
-        return detail::block_on_join(std::move(h));
+        return detail::block_on_join(go(std::move(t)));
     }
     /// The same for a callable that returns a task.
     template <class F>
         requires std::is_invocable_v<F>
     auto block_on(F f) {
         detail::join_word::check_may_block();
-        const detail::spawn_scope here(core());
-        auto h = detail::go_at(std::source_location(), std::move(f));
-        return detail::block_on_join(std::move(h));
+        return detail::block_on_join(go(std::move(f)));
     }
 
     /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is

@@ -104,9 +104,6 @@ void cancel_state::cancel(std::error_code why, std::exception_ptr because) noexc
         wait_until_cancelled();
         return;
     }
-    if (because == nullptr) {
-        because = std::make_exception_ptr(canceled(why));
-    }
     wake_list woken;
     std::vector<cancel_state*> busy;  // children that somebody else is cancelling
 
@@ -441,12 +438,22 @@ std::error_code context::err() const noexcept {
     return n->err;
 }
 
+namespace {
+/// The cause of what was cancelled without one: hardly anybody asks, so no node keeps it.
+std::exception_ptr usual_cause(std::error_code err) noexcept {
+    static const std::exception_ptr cancelled = std::make_exception_ptr(canceled(errc::canceled));
+    static const std::exception_ptr late =
+        std::make_exception_ptr(canceled(errc::deadline_exceeded));
+    return err == errc::deadline_exceeded ? late : cancelled;
+}
+}  // namespace
+
 std::exception_ptr context::cause() const noexcept {
     cancel_state* const n = detail::cancel_node(state_);
     if (n == nullptr || n->phase.load(std::memory_order_acquire) == detail::context_state::live) {
         return nullptr;
     }
-    return n->cause;
+    return n->cause != nullptr ? n->cause : usual_cause(n->err);
 }
 
 std::optional<time_point> context::deadline() const noexcept {

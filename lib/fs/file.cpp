@@ -31,7 +31,7 @@ file_awaiter::file_awaiter(fd_state* s, io_code c, void* data, std::size_t size,
 bool file_awaiter::more(io_op* op, bool cancel_requested) noexcept {
     auto* const self = static_cast<file_awaiter*>(op);
     if (op->code == io_code::fsync || op->res <= 0) {
-        return op->res == -EINTR && !cancel_requested;
+        return false;
     }
     const auto n = static_cast<std::size_t>(op->res);
     self->done_ += n;

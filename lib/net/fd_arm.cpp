@@ -43,14 +43,21 @@ void fd_state::became_ready(io_op* op, std::int32_t, completion_sink& sink) noex
     auto* const q = static_cast<readiness*>(op);
     fd_state* const self = q->self;
     bool last = false;
+    wake_list elsewhere;  // another runtime's must not run on a worker of this one
     {
         const std::lock_guard guard(self->lock_);
         q->asked = false;
         while (wait_node* n = self->selects_[q->dir].claim_front()) {
-            sink.push(static_cast<routine*>(n->owner));
+            auto* const r = static_cast<routine*>(n->owner);
+            if (r->rt.load(std::memory_order_relaxed) == q->home.rt) {
+                sink.push(r);
+            } else {
+                elsewhere.push(r);
+            }
         }
         last = --self->users_ == 0;
     }
+    elsewhere.wake_all();
     if (last) {
         self->last_user_has_gone();
     }

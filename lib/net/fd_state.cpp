@@ -104,6 +104,9 @@ void fd_state::close() noexcept {
 void fd_state::deadline_fired(timer_node* n, bool expired) noexcept {
     auto* const t = static_cast<deadline_timer*>(n);
     fd_state* const self = t->self;
+    if (!expired && self->moves(*t)) {
+        return;
+    }
     wake_list woken;
     {
         const std::lock_guard guard(self->lock_);
@@ -118,6 +121,24 @@ void fd_state::deadline_fired(timer_node* n, bool expired) noexcept {
     woken.wake_all();
     delete t;
     self->unref();
+}
+
+// The runtime that kept the timer has ended; the stream may be another's by now, and its tasks wait
+// for the deadline. Whoever has replaced the timer while it was in no heap has left it to us.
+bool fd_state::moves(deadline_timer& t) noexcept {
+    const auto in_force = [&] {
+        const std::lock_guard guard(lock_);
+        return timers_[t.dir] == &t;
+    };
+    if (!in_force()) {
+        return false;
+    }
+    try {
+        timer_arm(t);
+    } catch (...) {
+        return false;  // no runtime is left, and so nobody who waits
+    }
+    return in_force() || !timer_disarm(t);
 }
 
 void fd_state::set_deadline(direction d, time_point at) {
@@ -150,8 +171,21 @@ void fd_state::set_deadline(direction d, time_point at) {
         delete old;
         unref();
     }
-    if (fresh != nullptr) {
+    if (fresh == nullptr) {
+        return;
+    }
+    try {
         timer_arm(*fresh);
+    } catch (...) {
+        {
+            const std::lock_guard guard(lock_);
+            if (timers_[d] == fresh) {
+                timers_[d] = nullptr;
+            }
+        }
+        delete fresh;  // who has replaced it has not found it in a heap, and left it to us
+        unref();
+        throw;
     }
 }
 

@@ -98,7 +98,7 @@ void write_awaiter::aim() noexcept {
 bool write_awaiter::more(io_op* op, bool cancel_requested) noexcept {
     auto* const self = static_cast<write_awaiter*>(op);
     if (op->res <= 0) {
-        return op->res == -EINTR && !cancel_requested;
+        return false;
     }
     std::size_t n = static_cast<std::size_t>(op->res);
     self->done_ += n;

@@ -30,6 +30,23 @@ bool is_canceled(const std::exception_ptr& e) noexcept {
 spawn_scope::spawn_scope(runtime_core* core) noexcept : before_(this_thread().outside) {
     this_thread().outside = core;
 }
+outside_spawn::outside_spawn(runtime_core* core) : spawn_scope(core) {
+    const machine* const m = this_machine();
+    if (m != nullptr && m->rt == core) {
+        return;  // one of its tasks, or a destructor at its end
+    }
+    core->outside_spawns.fetch_add(1, std::memory_order_seq_cst);
+    if (core->stopping()) {
+        core->outside_spawns.fetch_sub(1, std::memory_order_release);
+        throw canceled(make_error_code(errc::canceled));
+    }
+    core_ = core;
+}
+outside_spawn::~outside_spawn() {
+    if (core_ != nullptr) {
+        core_->outside_spawns.fetch_sub(1, std::memory_order_release);
+    }
+}
 spawn_scope::~spawn_scope() { this_thread().outside = before_; }
 
 routine* spawn_prepare(context_state* under) {
@@ -250,40 +267,17 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
         error = ext->slot->error;
     }
     // Hand over to whoever joins; see join_word.
-    std::uintptr_t w = r->join.load(std::memory_order_acquire);
-    if ((w & join_word::flags) == join_word::told) {
-        auto* const c = reinterpret_cast<completion*>(w & ~join_word::flags);
+    if ((r->join.load(std::memory_order_acquire) & join_word::flags) == join_word::told) {
+        auto* const c = reinterpret_cast<completion*>(r->join.load(std::memory_order_relaxed) &
+                                                      ~join_word::flags);
         c->ended(c, r, std::move(error));
         return;
     }
-    unsigned round = 0;
-    for (;;) {
-        if ((w & join_word::locked) != 0) {
-            spin_pause(round);
-            w = r->join.load(std::memory_order_acquire);
-            continue;
+    if (!join_word::end(r, [](const waiter&, std::uint8_t) { return true; })) {
+        if (error != nullptr && !is_canceled(error)) {
+            die_unhandled(error, where, spawn_site(r));
         }
-        if ((w & join_word::detached) != 0) {
-            if (error != nullptr && !is_canceled(error)) {
-                die_unhandled(error, where, spawn_site(r));
-            }
-            join_word::release(r);
-            return;
-        }
-        if (r->join.compare_exchange_weak(w, join_word::ended | join_word::locked,
-                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
-            break;
-        }
-    }
-    auto* const node = reinterpret_cast<wait_node*>(w & ~join_word::flags);
-    waiter* woken = nullptr;
-    if (node != nullptr && node->owner->try_claim(node->arm)) {
-        woken = node->owner;
-    }
-    // The last touch: whoever joins may free the routine from here on.
-    r->join.store(join_word::ended, std::memory_order_release);
-    if (woken != nullptr) {
-        wake(woken);
+        join_word::release(r);
     }
 }
 
@@ -306,6 +300,37 @@ std::uintptr_t join_lock(routine* r) noexcept {
     }
 }
 }  // namespace
+
+bool join_word::end(routine* r, bool (*wakes)(const waiter&, std::uint8_t)) noexcept {
+    std::uintptr_t w = r->join.load(std::memory_order_acquire);
+    unsigned round = 0;
+    for (;;) {
+        if ((w & locked) != 0) {
+            spin_pause(round);
+            w = r->join.load(std::memory_order_acquire);
+            continue;
+        }
+        if ((w & detached) != 0) {
+            return false;
+        }
+        if (r->join.compare_exchange_weak(w, ended | locked, std::memory_order_acq_rel,
+                                          std::memory_order_acquire)) {
+            break;
+        }
+    }
+    auto* const node = reinterpret_cast<wait_node*>(w & ~flags);
+    waiter* woken = nullptr;
+    if (node != nullptr && wakes(*node->owner, r->rt.load(std::memory_order_relaxed)) &&
+        node->owner->try_claim(node->arm)) {
+        woken = node->owner;
+    }
+    // The last touch: whoever joins may free the routine from here on.
+    r->join.store(ended, std::memory_order_release);
+    if (woken != nullptr) {
+        wake(woken);
+    }
+    return true;
+}
 
 bool join_word::wait(routine* target, wait_node& node, routine* self) noexcept {
     static constexpr wait_ops ops{"task join"};

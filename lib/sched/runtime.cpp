@@ -258,9 +258,14 @@ void runtime_core::end_io(processor& p) noexcept {
 
 void runtime_core::stop() noexcept {
     control.fetch_or(control_stop, std::memory_order_seq_cst);
-    // Who has seen it running is done with what it starts or arms from outside; see spawn_from.
+    // Who has seen it running is done with what it starts or arms from outside; see spawn_from and
+    // outside_spawn.
     {
         const std::lock_guard guard(runtimes_mutex);
+    }
+    unsigned round = 0;
+    while (outside_spawns.load(std::memory_order_seq_cst) != 0) {
+        spin_pause(round);
     }
     if (monitor.joinable()) {
         wake_monitor();
@@ -349,29 +354,27 @@ void runtime_core::teardown() noexcept {
             self.cur.store(nullptr);
             drop_context(r, this);
             const std::uintptr_t w = r->join.load(std::memory_order_acquire);
-            if ((w & join_word::detached) != 0) {
+            if ((w & join_word::flags) == join_word::told) {
                 join_word::release(r);
+                continue;
+            }
+            // Somebody outside may hold the handle; it finds the task cancelled.
+            const std::exception_ptr error =
+                std::make_exception_ptr(canceled(make_error_code(errc::canceled)));
+            if (r->ext != nullptr && r->ext->slot != nullptr) {
+                r->ext->slot->error = error;
             } else {
-                // Somebody outside holds the handle; it finds the task cancelled.
-                auto* const box = new error_box{
-                    std::make_exception_ptr(canceled(make_error_code(errc::canceled)))};
-                if (r->ext != nullptr && r->ext->slot != nullptr) {
-                    r->ext->slot->error = box->error;
-                    delete box;
-                } else {
-                    r->aux = reinterpret_cast<std::uintptr_t>(box);
-                    r->set_flag(routine::has_error, true);
-                }
-                auto* const node = reinterpret_cast<wait_node*>(w & ~join_word::flags);
-                waiter* woken = nullptr;
-                if (node != nullptr && node->owner->is_thread() &&
-                    node->owner->try_claim(node->arm)) {
-                    woken = node->owner;
-                }
-                r->join.store(join_word::ended, std::memory_order_release);
-                if (woken != nullptr) {
-                    wake(woken);
-                }
+                r->aux = reinterpret_cast<std::uintptr_t>(new error_box{error});
+                r->set_flag(routine::has_error, true);
+            }
+            // Who waits in this runtime will be destroyed. Others wait, give up and drop their
+            // handles while we are at it: it takes the lock of the word.
+            const auto is_outside = [](const waiter& x, std::uint8_t here) {
+                return x.is_thread() ||
+                       static_cast<const routine&>(x).rt.load(std::memory_order_relaxed) != here;
+            };
+            if (!join_word::end(r, is_outside)) {
+                join_word::release(r);
             }
         }
     }

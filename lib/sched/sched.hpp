@@ -230,7 +230,8 @@ public:
     std::mutex pause_mutex;
     std::condition_variable pause_cv;
     std::size_t paused = 0;
-    std::atomic<std::uint32_t> ended_io{0};  // processors whose I/O has ended, at stop
+    std::atomic<std::uint32_t> outside_spawns{0};  // going on: see outside_spawn
+    std::atomic<std::uint32_t> ended_io{0};        // processors whose I/O has ended, at stop
 
     std::mutex handoff_mutex;
     std::thread monitor;

@@ -494,7 +494,14 @@ void runtime_core::worker_main(machine& m) noexcept {
             }
             if (m.after == after_resume::yield) {
                 if (p != nullptr) {
+                    // Tasks that take turns here, and never wait, would be nobody's news: those
+                    // that were woken came by the slot, which asks for no help. A single one in the
+                    // slot is about to go on with this one, as in a ping-pong, and is left with it.
+                    const bool crowd = p->queue.size() != 0;
                     push_back(*p, r);
+                    if (crowd) {
+                        wake_if_idle();
+                    }
                 } else {
                     inject(r);
                 }

@@ -15,6 +15,7 @@
 namespace ringo::detail {
 
 bool select_arm::prepare(bool) { return true; }
+bool select_arm::surely_not_ready() const noexcept { return false; }
 void select_arm::won() noexcept {}
 void select_arm::leave(wake_list&) noexcept { unlink(); }
 bool select_arm::outlives_cancel() const noexcept { return false; }
@@ -120,6 +121,19 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
+/// The only arm beside an otherwise: there is no snapshot to be taken of a single source, so this
+/// needs no lock.
+bool select_round::surely_not_ready(const select_arm& a) noexcept {
+    switch (a.kind_) {
+    case select_arm::kind::recv:
+        return a.lock_ == 0 || reinterpret_cast<const channel_base*>(a.lock_)->surely_empty();
+    case select_arm::kind::send:
+        return a.lock_ == 0 || reinterpret_cast<const channel_base*>(a.lock_)->surely_full();
+    case select_arm::kind::quick: return a.surely_not_ready();
+    default: return false;
+    }
+}
+
 /// Where all arms are channels': one is drawn before anybody looks, and if it is ready it happens,
 /// under its lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n,
 /// each is drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes
@@ -152,6 +166,10 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
     if (starts_cancelled(r)) [[unlikely]] {
         look_at_done_arms(r, arms, n, has_otherwise);
         return false;
+    }
+    if (n == 1 && has_otherwise && surely_not_ready(*arms[0])) {
+        winner_ = otherwise;
+        return continue_or_yield(r);
     }
     if (n > 1 && take_one_at_random(arms, n)) {
         return continue_or_yield(r);

@@ -17,6 +17,11 @@
 // taken. One whose wait another arm or a cancel has ended is skipped by claim_front, in both modes,
 // and what is handed over then goes to the waiter behind it.
 //
+// Before it queues, a task looks on for a moment, as in Go: the lock is mostly held for some
+// nanoseconds, and a waiter that is woken runs on the worker of who unlocked; so two tasks that
+// need the lock now and then would share one worker from their first encounter on, and leave the
+// other idle. Not so when somebody queues, or when this worker has other things to run.
+//
 // A select must also judge all arms at one instant, while locking and unlocking need no lock_. So
 // one that finds the lock taken sets `watched`: until it lets go of lock_, the lock stays taken. If
 // it finds the lock free and somebody takes it meanwhile, its commit fails and it looks again.
@@ -137,7 +142,32 @@ bool mutex_awaiter::suspend() noexcept {
         give_way(r);
         return true;
     }
+    if (take_by_spinning()) {
+        suspended_ = false;
+        return false;
+    }
     return !start(r);
+}
+
+bool mutex_awaiter::take_by_spinning() noexcept {
+    const machine* const m = this_machine();
+    const processor* const p = m->p.load(std::memory_order_relaxed);
+    if (m->rt->procs.size() == 1 || p == nullptr || p->queue.size() != 0 ||
+        p->lifo.load(std::memory_order_relaxed) != nullptr) {
+        return false;
+    }
+    for (int wait = 8; wait <= 64; wait *= 2) {
+        for (int i = 0; i < wait; ++i) {
+            __builtin_ia32_pause();
+        }
+        if ((m_.state_.load(std::memory_order_relaxed) & (mutex::queued | mutex::starving)) != 0) {
+            return false;
+        }
+        if (m_.try_take()) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /// @return true when it is decided: the lock is taken, or the context cancelled

@@ -122,19 +122,20 @@ const wait_ops rw_lock_shared_arm::ops{"rw_mutex lock_shared"};
 /// A lock that nobody queues for is mostly held for some nanoseconds, by a task that runs on
 /// another core; to queue for it costs both of them a switch, and makes a queue for those who come
 /// next.
-bool rw_arm::take_by_spinning() noexcept {
+bool rw_arm::spin(rw_mutex& m, bool shared) noexcept {
     if (this_machine()->rt->procs.size() == 1) {
         return false;  // who has it does not run
     }
-    for (int i = 0; i < 30; ++i) {
-        if ((m_.state_.load(std::memory_order_relaxed) & rw_mutex::slow) != 0) {
+    for (int wait = 8; wait <= 64; wait *= 2) {
+        for (int i = 0; i < wait; ++i) {
+            __builtin_ia32_pause();
+        }
+        if ((m.state_.load(std::memory_order_relaxed) & rw_mutex::slow) != 0) {
             return false;
         }
-        if (shared_ ? m_.take_shared_at_once() : m_.take_at_once()) {
-            held_ = true;
+        if (shared ? m.take_shared_at_once() : m.take_at_once()) {
             return true;
         }
-        __builtin_ia32_pause();
     }
     return false;
 }

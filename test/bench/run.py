@@ -25,6 +25,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from go_rows import GO_ROWS
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PEERS = ["ringo", "go", "tokio", "asio", "raw", "redis"]
@@ -54,6 +56,7 @@ class Row:
     connections: int = 0
     command: str = ""
     pipeline: int = 0
+    on_request: bool = False  # runs only when --rows names it
 
 
 NS = (Metric("ns_per_op", "ns"),)
@@ -119,6 +122,9 @@ ROWS = [
         pipeline=16)
     for command in ("set", "get")
 ]
+
+# Named after the benchmarks of Go's own packages.
+ROWS += [Row(name, n, max(1, n // 2), NS, on_request=True) for name, n in GO_ROWS]
 
 
 # ---- small helpers ----
@@ -275,8 +281,16 @@ class Builder:
         if shutil.which("go") is None:
             raise Failed("no Go toolchain")
         program = self.out / "go_bench"
-        self.command("go_bench", ["go", "build", "-p", self.jobs, "-buildvcs=false", "-o", program, "."],
-                     cwd=HERE / "go", env=dict(os.environ, GOTOOLCHAIN="local", GOWORK="off"))
+
+        def build(what, *tags):
+            self.command(what, ["go", "build", "-p", self.jobs, "-buildvcs=false", *tags, "-o", program, "."],
+                         cwd=HERE / "go", env=dict(os.environ, GOTOOLCHAIN="local", GOWORK="off"))
+
+        try:
+            build("go_bench_xsync", "-tags", "xsync")
+        except Failed as why:
+            say(f"  go: without golang.org/x/sync: {why}")
+            build("go_bench")
         return program
 
     def tokio(self):
@@ -616,18 +630,21 @@ def warnings(build_dir, field_):
 
 
 def parse():
-    known = ", ".join(row.name for row in ROWS)
+    known = ", ".join(row.name for row in ROWS if not row.on_request)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"rows: {known}\n\n"
+        epilog=f"rows: {known}\n"
+               f"and, when asked for: {', '.join(row.name for row in ROWS if row.on_request)}\n\n"
                "examples:\n"
                "  run.py --build-dir build --quick\n"
                "  run.py --build-dir build --rows 'chan_*,select_*' --peers ringo,go --rounds 7\n"
+               "  run.py --build-dir build --rows 'go_*' --peers ringo,go\n"
                "  run.py --build-dir build --rows tcp_echo --raw-flags defer --json echo.json")
     parser.add_argument("--build-dir", type=Path, required=True, metavar="DIR",
                         help="meson build directory configured with -Dbench=true --buildtype=release; "
                              "the other peers are built in DIR/bench-peers")
-    parser.add_argument("--rows", default="*", metavar="A,B", help="rows to run; names or patterns")
+    parser.add_argument("--rows", metavar="A,B",
+                        help="rows to run; names or patterns (default: all but go_*)")
     parser.add_argument("--peers", default=",".join(PEERS), metavar="A,B",
                         help="peers to run (default: %(default)s); one that cannot be built is skipped")
     parser.add_argument("--rounds", type=int, metavar="N",
@@ -643,11 +660,12 @@ def parse():
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there, too")
     args = parser.parse_args()
 
-    patterns = args.rows.split(",")
-    args.chosen = [r for r in ROWS if any(fnmatch.fnmatch(r.name, p) for p in patterns)]
+    patterns = (args.rows or "*").split(",")
+    args.chosen = [r for r in ROWS if any(fnmatch.fnmatch(r.name, p) for p in patterns)
+                   and (args.rows or not r.on_request)]
     for pattern in patterns:
         if not any(fnmatch.fnmatch(r.name, pattern) for r in ROWS):
-            parser.error(f"no row is called {pattern}; rows: {known}")
+            parser.error(f"no row is called {pattern}; rows: {known}, and go_*; see --help")
     args.peer_names = args.peers.split(",")
     for name in args.peer_names:
         if name not in PEERS:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Model check of the wait protocol (routine.hpp) with its three kinds of claimant: channels,
-// selects and cancels. The code is what ships: channel_core.hpp, select.cpp, context.cpp.
+// selects and cancels. The code is what ships: channel_awaiters.hpp, channel_arms.hpp, select.cpp,
+// context.cpp.
 //
 //   lost_cancel     publish, then look, against set, then visit: one of the two sees the other
 //   two_claimants   a cancel and a sender want one waiter: one gets it, and no value is lost
@@ -11,7 +12,7 @@
 #include "model_stubs.hpp"
 
 #include <ringo/channel.hpp>
-#include <ringo/detail/channel_core.hpp>
+#include <ringo/detail/channel_arms.hpp>
 
 #include "base/errors.cpp"
 #include "channel/channel.cpp"

@@ -5,6 +5,7 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
 #include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
 using ringo::test::seed;
+using ringo::test::until;
 
 namespace {
 
@@ -33,6 +35,7 @@ struct world {
     std::atomic<long> locked{0};
     std::atomic<long> sent{0};
     std::atomic<long> received{0};
+    std::atomic<int> begun{0};
     std::atomic<int> ended{0};
 };
 
@@ -79,6 +82,7 @@ task<> one_wait(world* w, unsigned kind, unsigned r) {
 
 task<> waits(context mine, world* w, unsigned s) {
     std::minstd_rand rng(s + 1);
+    ++w->begun;
     while (!mine.err()) {
         const auto kind = static_cast<unsigned>(rng());
         const auto r = static_cast<unsigned>(rng());
@@ -120,8 +124,10 @@ TEST_CASE("cancel storms, from tasks and threads, against every kind of wait") {
                 const auto k = static_cast<std::size_t>(i);
                 tasks.push_back(rt.go(waits, own[k].ctx, w.get(), static_cast<unsigned>(rng())));
             }
-            const unsigned pause = static_cast<unsigned>(rng() % 1500);
-            std::this_thread::sleep_for(std::chrono::microseconds(pause));
+            // Some are to be in their waits; then the cancels may come at any moment.
+            const int some = static_cast<int>(rng() % n);
+            until([&] { return w->begun >= some; });
+            std::this_thread::sleep_for(std::chrono::microseconds(rng() % 1500));
             std::thread other([&] {
                 for (int i = 0; i < n; i += 2) {
                     own[static_cast<std::size_t>(i)].cancel();
@@ -164,12 +170,14 @@ TEST_CASE("runtimes end while tasks are parked in every kind of wait") {
         const ringo::test::watchdog dog;
         auto w = std::make_shared<world>();
         w->never.add();
+        std::atomic<int> begun{0};
         std::atomic<int> resumed{0};
         {
             runtime rt(options{.workers = 1 + static_cast<unsigned>(rng() % 8)});
             for (unsigned k = 0; k < 36; ++k) {
-                (void)rt.go([w, k, &resumed]() -> task<> {
+                (void)rt.go([w, k, &begun, &resumed]() -> task<> {
                     const counted mine(static_cast<int>(k));
+                    ++begun;
                     switch (k % 12) {
                     case 0: co_await sleep(1h); break;
                     case 1: (void)co_await channel<counted>().recv(); break;
@@ -217,9 +225,10 @@ TEST_CASE("runtimes end while tasks are parked in every kind of wait") {
                     ++resumed;
                 });
             }
+            const int some = 1 + static_cast<int>(rng() % 36);
             switch (rng() % 4) {
             case 0: break;
-            case 1: std::this_thread::sleep_for(std::chrono::microseconds(rng() % 800)); break;
+            case 1: until([&] { return begun >= some; }); break;
             case 2: rt.shutdown(1ms); break;
             default: rt.block_on([]() -> task<> { co_await sleep(100us); });
             }

@@ -3,12 +3,16 @@
 // sleep, spawn, block their worker, cancel. Every value is accounted for; runtimes come and go
 // meanwhile.
 //
-// usage: mixed_stress [SEED]      prints the seed it runs with
+// Prints the seed it runs with; RINGO_STRESS_SEED gives one.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
+#include "../support/seed.hpp"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -17,6 +21,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
+using ringo::test::until;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -162,12 +168,14 @@ void spawning(unsigned workers) {
 void come_and_go(unsigned seed) {
     std::minstd_rand rng(seed);
     for (int i = 0; i < scaled(200); ++i) {
+        std::atomic<unsigned> begun{0};
         runtime rt(options{.workers = 1 + static_cast<unsigned>(rng() % 4)});
         channel<counted> c(rng() % 3);
         auto mu = std::make_shared<mutex>();
         for (unsigned k = 0; k < 20; ++k) {
-            (void)rt.go([c, mu, k]() -> task<> {
+            (void)rt.go([c, mu, k, &begun]() -> task<> {
                 const counted mine(static_cast<int>(k));
+                ++begun;
                 mutex_guard g;  // g++ 12.2 destroys both sides of a ?: with co_await
                 if (k % 3 == 0) {
                     g = co_await mu->lock();
@@ -181,8 +189,11 @@ void come_and_go(unsigned seed) {
                 co_await yield();
             });
         }
-        if (i % 2 == 0) {
-            std::this_thread::sleep_for(std::chrono::microseconds(rng() % 500));
+        if (i % 4 == 0) {
+            until_all_wait();
+        } else if (i % 4 == 2) {
+            const unsigned some = rng() % 21;
+            until([&] { return begun >= some; });
         }
         if (i % 5 == 0) {
             rt.shutdown(1ms);
@@ -193,11 +204,8 @@ void come_and_go(unsigned seed) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const unsigned seed =
-        argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : std::random_device{}() % 1'000'000;
-    std::printf("seed %u\n", seed);
-    std::fflush(stdout);
+int main() {
+    const unsigned seed = ringo::test::seed();
     const ringo::test::watchdog dog(ringo::test::sanitized ? 280s : 55s);
     for (const unsigned workers : {1U, 2U, 4U, 8U}) {
         for (const std::size_t capacity : {0U, 1U, 7U}) {

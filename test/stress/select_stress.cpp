@@ -5,6 +5,7 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed. RINGO_STRESS_SECONDS makes it go on.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
 #include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
@@ -23,6 +24,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
 using ringo::test::seed;
+using ringo::test::until;
 
 namespace {
 
@@ -48,9 +50,11 @@ public:
         return channels_[rng() % channels_.size()];
     }
     void sent(int v) { ++sent_[static_cast<std::size_t>(v)]; }
+    int had() const { return had_; }
     void received(std::optional<counted>&& v) {
         if (v) {
             ++seen_[static_cast<std::size_t>(v->value)];
+            ++had_;
         }
     }
     unsigned rng_seed() const { return seed_; }
@@ -74,6 +78,7 @@ private:
     std::vector<channel<counted>> channels_;
     std::vector<std::atomic<int>> sent_;
     std::vector<std::atomic<int>> seen_;
+    std::atomic<int> had_{0};
 };
 
 duration moment(std::minstd_rand& rng) { return std::chrono::microseconds(rng() % 50); }
@@ -296,7 +301,8 @@ TEST_CASE("random programs that are abandoned: the runtime ends while they run")
                 (void)rt.go(send_all, &p, t * each, each, s + 17 * k);
                 (void)rt.go(receive, &p, &never, s + 31 * k + 5);
             }
-            std::this_thread::sleep_for(std::chrono::microseconds(s % 17 * 50));
+            const int some = static_cast<int>(s % 17) * 20;
+            until([&] { return p.had() >= some; });
         }
         CHECK(counted::alive == 0);
     }

@@ -19,14 +19,9 @@ using ringo::test::level;
 using ringo::test::mailbox;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::yields;
 
 namespace {
-
-task<> yields_for(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
 
 struct posts_at_the_end {
     explicit posts_at_the_end(mailbox& b, int count) noexcept : box(b), n(count) {}
@@ -178,7 +173,7 @@ TEST_CASE("a runtime ends while somebody waits, and somebody has been served but
                     });
                     co_await h;
                 });
-                co_await yields_for(10);
+                co_await yields(10);
             });
         }
         CHECK(resumed == 0);
@@ -211,7 +206,7 @@ TEST_CASE("a runtime ends while threads notify") {
                     }
                 });
             }
-            co_await yields_for(10);
+            co_await yields(10);
         });
     }
     stop = true;

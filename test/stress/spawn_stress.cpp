@@ -5,6 +5,7 @@
 // RINGO_STRESS_SEED repeats a run; the seed is printed.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
 #include "../support/seed.hpp"
 
 #include <doctest/doctest.h>
@@ -21,6 +22,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::scaled;
 using ringo::test::seed;
+using ringo::test::until;
 
 namespace {
 
@@ -287,10 +289,11 @@ TEST_CASE("runtimes created and destroyed while tasks are spawned and joined in 
     std::minstd_rand rng(seed() + 1);
     for (int round = 0; round < scaled(200); ++round) {
         const ringo::test::watchdog dog;
+        std::atomic<int> joins{0};
         std::optional<runtime> rt;
         rt.emplace(options{.workers = 1 + static_cast<unsigned>(rng() % 8)});
         for (int i = 0; i < 4; ++i) {
-            (void)rt->go([]() -> task<> {
+            (void)rt->go([&joins]() -> task<> {
                 const counted mine(1);
                 for (;;) {
                     auto h = go([c = counted(2)]() -> task<int> {
@@ -298,6 +301,7 @@ TEST_CASE("runtimes created and destroyed while tasks are spawned and joined in 
                         co_return c.value;
                     });
                     const int v = co_await h;
+                    ++joins;
                     (void)go([v]() -> task<> {
                         const counted lost(v);
                         co_await sleep(1h);
@@ -307,7 +311,8 @@ TEST_CASE("runtimes created and destroyed while tasks are spawned and joined in 
             });
         }
         if (round % 2 == 0) {
-            std::this_thread::sleep_for(std::chrono::microseconds(rng() % 1000));
+            const int some = static_cast<int>(rng() % 60);
+            until([&] { return joins >= some; });
         }
         if (round % 3 == 0) {
             rt->shutdown(200us);

@@ -4,8 +4,10 @@
 // accounted for, and in the end everything is free. Runtimes that end in the middle of it come
 // after.
 //
-// usage: sync_stress [SEED]      prints the seed it runs with
+// Prints the seed it runs with; RINGO_STRESS_SEED gives one.
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
+#include "../support/seed.hpp"
 
 #include <array>
 #include <atomic>
@@ -285,6 +287,7 @@ void accounted(unsigned workers, unsigned seed) {
 
 /// A runtime ends in the middle. What was held by the tasks is free afterwards.
 void abandoned(unsigned workers, unsigned seed) {
+    const ringo::test::watchdog dog;
     auto w = std::make_unique<world>();
     std::atomic<long> cancelled{0};
     {
@@ -292,7 +295,8 @@ void abandoned(unsigned workers, unsigned seed) {
         for (unsigned t = 0; t < 12; ++t) {
             (void)rt.go([&, t]() -> task<> { co_await life(*w, seed + t, 1'000'000, cancelled); });
         }
-        std::this_thread::sleep_for(std::chrono::microseconds(seed * 97 % 2000));
+        const long some = seed * 97 % 200;
+        ringo::test::until([&] { return w->mu_took[0] + w->mu_took[1] >= some; });
     }
     for (std::size_t i = 0; i < 2; ++i) {
         require(static_cast<bool>(w->mu[i].try_lock()), "a mutex is held by nobody");
@@ -305,17 +309,14 @@ void abandoned(unsigned workers, unsigned seed) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    const unsigned seed = argc > 1 ? static_cast<unsigned>(std::strtoul(argv[1], nullptr, 10))
-                                   : std::random_device()();
-    std::printf("seed %u\n", seed);
-    std::fflush(stdout);
+int main() {
+    const unsigned seed = ringo::test::seed();
     for (const unsigned workers : {1U, 2U, 8U}) {
         for (unsigned k = 0; k < 3; ++k) {
-            accounted(workers, seed % 100'000 + k);
+            accounted(workers, seed + k);
         }
         for (unsigned k = 0; k < static_cast<unsigned>(scaled(100)); ++k) {
-            abandoned(workers, seed % 100'000 + k);
+            abandoned(workers, seed + k);
         }
     }
     return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns what tests need to run coroutines: run_at and a watchdog.
+// Owns what tests need to run coroutines: run_at, a watchdog, yields.
 #pragma once
 
 #include <ringo/ringo.hpp>
@@ -63,6 +63,13 @@ auto run_at(unsigned workers, F f) {
     o.workers = workers;
     runtime rt(o);
     return rt.block_on(std::move(f));
+}
+
+/// Gives way `n` times: with one worker, all others come as far.
+inline task<> yields(int n) {
+    for (int i = 0; i < n; ++i) {
+        co_await yield();
+    }
 }
 
 }  // namespace ringo::test

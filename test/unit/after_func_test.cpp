@@ -2,6 +2,7 @@
 // after_func on time (T4, T8) and on a context (K9); contexts from and to std::stop_token (K10).
 #include "../support/co_test.hpp"
 #include "../support/death.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,6 +21,8 @@ using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -655,7 +658,8 @@ TEST_CASE("K10: a jthread's token, there and back, without a task") {
             }
             done = stopped;
         });
-        std::this_thread::sleep_for(2ms);
+        until([&] { return rt.stats().tasks != 0; });
+        until_all_wait();
     }
     CHECK(done);
 }

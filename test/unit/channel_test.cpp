@@ -2,11 +2,13 @@
 // The rules C1 to C14 of Go's channels. Go's own tests are in channel_go_test.cpp.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +20,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -335,9 +338,8 @@ TEST_CASE("C13: a channel lives as long as its handles and waiters") {
             co_await c.send(counted(2));
             co_await c.send(counted(3));  // for ever
         });
-        while (counted::alive == 0) {  // until the task has come so far, however busy the machine
-            std::this_thread::sleep_for(1ms);
-        }
+        until_all_wait();
+        CHECK(counted::alive >= 3);
     }
     CHECK(counted::alive == 0);
 }
@@ -817,6 +819,38 @@ TEST_CASE("C12, TestNonblockRecvRace: alone on one worker, and with every value 
     });
 }
 
+TEST_CASE("C12: try_recv and try_send, which look before they lock, find whoever waits") {
+    const int waiters = scaled(4'000);
+    for (const std::size_t capacity : {0, 1, 2}) {
+        for (const bool receive : {true, false}) {
+            runtime rt(options{.workers = 1});
+            const channel<int> c(capacity);
+            for (int i = 0; i < waiters; ++i) {
+                (void)rt.go([c, receive]() -> task<> {
+                    if (receive) {
+                        co_await c.send(1);
+                    } else {
+                        const std::optional<int> v = co_await c.recv();
+                        (void)v;
+                    }
+                });
+            }
+            until_all_wait();
+            std::atomic<int> missed{0};
+            const auto take = [&] {
+                for (int i = 0; i < waiters / 2 - 4; ++i) {
+                    const bool met = receive ? c.try_recv().has_value() : c.try_send(1).sent();
+                    missed += met ? 0 : 1;
+                }
+            };
+            std::thread other(take);
+            take();
+            other.join();
+            CHECK(missed == 0);
+        }
+    }
+}
+
 TEST_CASE("C13: handles may go while tasks use the channel") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {
@@ -922,7 +956,7 @@ TEST_CASE("close ends what plain threads wait for, as it does for tasks") {
             });
             threads.emplace_back([&] { ended += none.blocking_recv() ? 0 : 1; });
         }
-        std::this_thread::sleep_for(5ms);
+        std::this_thread::sleep_for(5ms);  // mostly they wait by then; who comes later ends as well
         full.close();
         none.close();
         for (auto& t : threads) {

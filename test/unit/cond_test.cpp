@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,14 +16,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::run_at;
 using ringo::test::scaled;
-
-namespace {
-task<> yields(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
-}  // namespace
+using ringo::test::until_all_wait;
+using ringo::test::yields;
 
 TEST_CASE("TestCondSignal: each notify_one wakes exactly one") {
     for (const unsigned workers : {1U, 2U, 8U}) {
@@ -670,12 +665,12 @@ TEST_CASE("tasks destroyed while they wait, or wait for the lock after it, leave
                     co_await sleep(1h);
                 });
             }
-            std::this_thread::sleep_for(100us);
+            until_all_wait();
             if (i % 2 == 0) {
                 held = m.try_lock();
                 c.notify_all();
                 if (i % 4 == 0) {
-                    std::this_thread::sleep_for(100us);
+                    until_all_wait();
                 }
             } else if (i % 4 == 1) {
                 c.notify_one();

@@ -3,6 +3,7 @@
 // tree keeps: children, members, waiters and timers are counted. Parents of one's own, as
 // TestCustomContext* has them, do not exist here; those over stop tokens are in after_func_test.
 #include "../support/co_test.hpp"
+#include "../support/own_new.hpp"
 
 #include "context/cancel_state.hpp"
 
@@ -25,33 +26,6 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::run_at;
 using ringo::test::scaled;
-
-// --- counted allocations ------------------------------------------------------------------------
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define RINGO_TEST_OWN_NEW 0  // their runtimes have one already
-#endif
-#endif
-#ifndef RINGO_TEST_OWN_NEW
-#define RINGO_TEST_OWN_NEW 1
-namespace {
-std::atomic<int> allocations{0};
-void* allocate(std::size_t n) {
-    ++allocations;
-    if (void* const p = std::malloc(n != 0 ? n : 1)) {
-        return p;
-    }
-    throw std::bad_alloc();
-}
-}  // namespace
-void* operator new(std::size_t n) { return allocate(n); }
-void* operator new[](std::size_t n) { return allocate(n); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-#endif
 
 namespace {
 
@@ -277,9 +251,9 @@ TEST_CASE("TestAllocs: what each kind costs, and asking costs nothing") {
     const context bg = context::background();
     const auto count = [](auto f) {
         f();  // whatever is made once
-        const int before = allocations;
+        const int before = ringo::test::allocations;
         f();
-        return allocations - before;
+        return ringo::test::allocations - before;
     };
     CHECK(count([&] { (void)context::background(); }) == 0);
     CHECK(count([&] { (void)with_value<first>(bg, 1); }) == 1);

@@ -103,6 +103,9 @@ TEST_CASE("K5, TestCause: the first cause wins and is inherited; a child's own s
     auto [c, cancel_c] = with_cancel_cause(context::background());
     cancel_c(nullptr);
     CHECK(what(c.cause()).find("context canceled") != std::string::npos);
+    auto [d, cancel_d] = with_cancel(c);
+    CHECK(d.cause() == c.cause());
+    CHECK(c.cause() == c.cause());
 }
 
 TEST_CASE("a cancel function cancels at the end of its scope, and when assigned over") {

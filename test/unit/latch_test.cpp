@@ -2,6 +2,7 @@
 // latch and barrier.
 #include "../support/co_test.hpp"
 #include "../support/death.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -17,14 +18,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::run_at;
 using ringo::test::scaled;
-
-namespace {
-task<> yields(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
-}  // namespace
+using ringo::test::until_all_wait;
+using ringo::test::yields;
 
 TEST_CASE("latch: opens at zero, for good; all who wait are released together") {
     for (const unsigned workers : {1U, 2U, 8U}) {
@@ -218,7 +213,7 @@ TEST_CASE("latch: tasks destroyed while they wait") {
                 });
             }
             if (i % 2 == 0) {
-                std::this_thread::sleep_for(100us);
+                until_all_wait();
             }
         }
         l.count_down(100);
@@ -410,7 +405,7 @@ TEST_CASE(
                     for (int i = 0; i < 5000 && !back; ++i) {
                         std::this_thread::sleep_for(1ms);
                     }
-                    std::this_thread::sleep_for(1ms);
+                    std::this_thread::sleep_for(1ms);  // room for it to complete a phase beside
                 }
                 --running;
             };
@@ -504,7 +499,7 @@ TEST_CASE("barrier: tasks destroyed while they wait have not arrived") {
                 (void)rt.go([&b]() -> task<> { co_await b.arrive_and_wait(); });
             }
             if (i % 2 == 0) {
-                std::this_thread::sleep_for(100us);
+                until_all_wait();
             }
         }
         for (int k = 0; k < 10; ++k) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/outcome.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,23 +15,11 @@
 using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
+using ringo::test::outcome;
 using ringo::test::run_at;
 using ringo::test::scaled;
 
 namespace {
-
-template <class Await>
-task<std::string> outcome(Await op) {
-    std::string r = "returned";
-    try {
-        co_await op();
-    } catch (const canceled&) {
-        r = "canceled";
-    } catch (const std::exception& e) {
-        r = e.what();
-    }
-    co_return r;
-}
 
 task<> yields_once() { co_await yield(); }
 

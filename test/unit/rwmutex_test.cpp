@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
 #include "../support/death.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,14 +16,10 @@ using namespace std::chrono_literals;
 using ringo::test::message_of_death;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until_all_wait;
+using ringo::test::yields;
 
 namespace {
-
-task<> yields(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
 
 /// Free for everybody, and no trace of anybody who has waited.
 void check_free(rw_mutex& m) {
@@ -621,7 +618,7 @@ TEST_CASE("a task destroyed while it waits for an rw_mutex, has just got it, or 
                 });
             }
             if (i % 2 == 0) {
-                std::this_thread::sleep_for(200us);
+                until_all_wait();
             }
             if (i % 4 < 2) {
                 held.unlock();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -15,6 +16,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 using ringo::test::run_at;
+using ringo::test::until;
+using ringo::test::until_all_wait;
 
 namespace {
 
@@ -210,6 +213,35 @@ TEST_CASE("many blocked tasks at once hold up nobody") {
     });
 }
 
+TEST_CASE("tasks that take turns on one worker, and never wait, are shared with an idle one") {
+    run_at(2, []() -> task<> {
+        channel<void> gate;
+        std::array<std::atomic<bool>, 2> busy{};
+        std::atomic<bool> together{false};
+        const auto turns = [&](std::size_t i) -> task<> {
+            while (!together) {
+                busy[i] = true;
+                for (int k = 0; k < 20'000 && !together; ++k) {
+                    if (busy[1 - i]) {  // two workers, at the same moment
+                        together = true;
+                    }
+                }
+                busy[i] = false;
+                co_await yield();
+            }
+        };
+        auto other = go([&]() -> task<> {
+            co_await gate.recv();
+            co_await turns(1);
+        });
+        co_await sleep(20ms);  // the second worker has nothing to do
+        co_await gate.send();  // woken into this worker's slot
+        co_await turns(0);
+        co_await other;
+        CHECK(together);
+    });
+}
+
 TEST_CASE("TestPingPongHog: two pairs that talk share one worker fairly") {
     run_at(1, []() -> task<> {
         std::array<long, 2> progress{};
@@ -358,7 +390,7 @@ TEST_CASE("an absurd number of workers works, and RINGO_WORKERS is obeyed") {
 TEST_CASE("a worker that sleeps is woken for an earlier timer and from other threads") {
     runtime rt(options{.workers = 1});
     auto late = rt.go([]() -> task<> { co_await sleep(1h); });
-    std::this_thread::sleep_for(20ms);
+    until([&] { return rt.stats().parks != 0; });
     for (int i = 0; i < 200; ++i) {
         rt.block_on([]() -> task<> { co_await sleep(1us); });
     }
@@ -414,7 +446,9 @@ TEST_CASE("stop with tasks in every kind of wait is prompt and leaks nothing") {
         }
         (void)rt.go(&park::io);
         (void)rt.go(&park::in_pool);
-        std::this_thread::sleep_for(std::chrono::milliseconds(round % 4));
+        if (round % 2 == 0) {
+            until_all_wait();
+        }
     }
 }
 
@@ -428,7 +462,7 @@ TEST_CASE("shutdown gives the tasks the grace to end by themselves") {
             clean = true;
         }
     });
-    std::this_thread::sleep_for(5ms);
+    until_all_wait();
     rt.shutdown(5s);
     CHECK(clean);
 }

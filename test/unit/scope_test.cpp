@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/outcome.hpp"
 
 #include <doctest/doctest.h>
 
@@ -9,24 +10,16 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::is_canceled;
 using ringo::test::run_at;
 using ringo::test::scaled;
 
 namespace {
 
 template <class F>
-task<std::string> outcome(F body) {
-    std::string r = "returned";
-    try {
-        co_await scope(std::move(body));
-    } catch (const canceled& e) {
-        r = "canceled";
-    } catch (const std::system_error& e) {
-        r = "system_error";
-    } catch (const std::exception& e) {
-        r = e.what();
-    }
-    co_return r;
+task<std::string> outcome_of_scope(F body) {
+    const auto f = [&] { return scope(std::move(body)); };
+    co_return co_await ringo::test::outcome(f);
 }
 
 task<> fail_after(duration d, const char* text) {
@@ -59,7 +52,7 @@ TEST_CASE("scope returns when all its tasks have ended") {
 TEST_CASE("the first failure cancels the others and is rethrown; later ones are dropped") {
     run_at(2, []() -> task<> {
         std::atomic<int> cancelled{0};
-        const std::string r = co_await outcome([&](group& g) -> task<> {
+        const std::string r = co_await outcome_of_scope([&](group& g) -> task<> {
             for (int i = 0; i < 10; ++i) {
                 g.go([&]() -> task<> {
                     try {
@@ -81,7 +74,7 @@ TEST_CASE("the first failure cancels the others and is rethrown; later ones are 
 TEST_CASE("a failure ends the body's waits, and one of the body the tasks'") {
     run_at(2, []() -> task<> {
         bool body_cancelled = false;
-        const std::string a = co_await outcome([&](group& g) -> task<> {
+        const std::string a = co_await outcome_of_scope([&](group& g) -> task<> {
             g.go(fail_after, 1ms, "task");
             try {
                 co_await sleep(1h);
@@ -92,7 +85,7 @@ TEST_CASE("a failure ends the body's waits, and one of the body the tasks'") {
         });
         CHECK(a == "task");
         CHECK(body_cancelled);
-        const std::string b = co_await outcome([&](group& g) -> task<> {
+        const std::string b = co_await outcome_of_scope([&](group& g) -> task<> {
             g.go([]() -> task<> { co_await sleep(1h); });
             co_await sleep(1ms);
             throw std::runtime_error("body");
@@ -103,7 +96,7 @@ TEST_CASE("a failure ends the body's waits, and one of the body the tasks'") {
 
 TEST_CASE("a result with an error is a failure") {
     run_at(1, []() -> task<> {
-        const std::string r = co_await outcome([](group& g) -> task<> {
+        const std::string r = co_await outcome_of_scope([](group& g) -> task<> {
             g.go([]() -> task<result<int>> { co_return result<int>(errc::closed); });
             g.go([]() -> task<result<int>> { co_return result<int>(1); });
             co_return;
@@ -115,7 +108,7 @@ TEST_CASE("a result with an error is a failure") {
 TEST_CASE(
     "after cancel() scope returns normally; in cancelled surroundings it throws, at the end") {
     run_at(2, []() -> task<> {
-        const std::string a = co_await outcome([](group& g) -> task<> {
+        const std::string a = co_await outcome_of_scope([](group& g) -> task<> {
             g.go([]() -> task<> { co_await sleep(1h); });
             co_await yield();
             g.cancel();
@@ -123,7 +116,7 @@ TEST_CASE(
         CHECK(a == "returned");
         std::atomic<int> ended{0};
         auto whole = [&](context) -> task<std::string> {
-            co_return co_await outcome([&](group& g) -> task<> {
+            co_return co_await outcome_of_scope([&](group& g) -> task<> {
                 g.go([&]() -> task<> {
                     try {
                         co_await sleep(1h);
@@ -308,12 +301,7 @@ TEST_CASE("grace: the body is cancelled at once, the tasks only later") {
         co_await sleep(2ms);
         cancelled_at = clock::now();
         x.cancel();
-        bool thrown = false;
-        try {
-            co_await h;
-        } catch (const canceled&) {
-            thrown = true;
-        }
+        const bool thrown = co_await is_canceled(h);
         CHECK(thrown);
         CHECK(drained);
         CHECK(task_at - cancelled_at >= 30ms);
@@ -347,7 +335,7 @@ TEST_CASE("a failure in cancelled surroundings is rethrown rather than canceled"
                 });
                 co_return;
             };
-            co_return co_await outcome(body);
+            co_return co_await outcome_of_scope(body);
         };
         auto h = go(whole, x.ctx);
         co_await sleep(500us);
@@ -376,7 +364,7 @@ TEST_CASE("a canceled that a task or the body throws by itself is no failure") {
             throw canceled(errc::deadline_exceeded);
             co_return;
         };
-        const std::string r = co_await outcome(body);
+        const std::string r = co_await outcome_of_scope(body);
         CHECK(r == "returned");
         CHECK(others == 1);
     });
@@ -419,7 +407,7 @@ TEST_CASE("of many failures at once exactly one is rethrown, when all have ended
                     }
                     co_return;
                 };
-                const std::string r = co_await outcome(body);
+                const std::string r = co_await outcome_of_scope(body);
                 CHECK(r == "one of many");
                 CHECK(alive == 0);
             }
@@ -463,7 +451,7 @@ TEST_CASE("a failure reaches tasks in every kind of wait, and those that start a
                 g.go(wait, kind);  // born cancelled
             }
         };
-        const std::string r = co_await outcome(body);
+        const std::string r = co_await outcome_of_scope(body);
         CHECK(r == "stop");
         CHECK(ended == 12);
         wg.done();
@@ -496,7 +484,7 @@ TEST_CASE("limit: what waits inside runs also after a failure or a cancel, one a
                     }
                     co_return;
                 };
-                const std::string r = co_await outcome(body);
+                const std::string r = co_await outcome_of_scope(body);
                 CHECK(r == (fails ? "tenth" : "returned"));
                 CHECK(bad == 0);
                 CHECK(now == 0);
@@ -572,7 +560,7 @@ TEST_CASE("nested scopes: a failure inside ends the outer ones, a cancel outside
             });
             co_return;
         };
-        const std::string r = co_await outcome(outer);
+        const std::string r = co_await outcome_of_scope(outer);
         CHECK(r == "deep");
         CHECK(cancelled == 2);
         cancelled = 0;
@@ -591,7 +579,7 @@ TEST_CASE("nested scopes: a failure inside ends the outer ones, a cancel outside
             co_await sleep(1ms);
             g.cancel();
         };
-        const std::string s = co_await outcome(around);
+        const std::string s = co_await outcome_of_scope(around);
         CHECK(s == "returned");
         CHECK(cancelled == 2);
         // A cancel of the inner group leaves the outer one alone.
@@ -609,7 +597,7 @@ TEST_CASE("nested scopes: a failure inside ends the outer ones, a cancel outside
             co_await scope(inner);
             CHECK_FALSE(g.context().err());
         };
-        const std::string t = co_await outcome(calm);
+        const std::string t = co_await outcome_of_scope(calm);
         CHECK(t == "returned");
         CHECK(went_on);
     });
@@ -641,7 +629,7 @@ TEST_CASE("what tasks refer to outside outlives them, whichever way the scope en
                         }
                         co_return;
                     };
-                    result = co_await outcome(body);
+                    result = co_await outcome_of_scope(body);
                     CHECK(read == 4 * local.size());
                     CHECK(result == (round % 3 == 1 ? local : "returned"));
                 }
@@ -746,12 +734,7 @@ TEST_CASE("grace: tasks that drain in time end the scope long before the grace i
             auto h = go(server, x.ctx);
             co_await sleep(200us);
             x.cancel();
-            bool thrown = false;
-            try {
-                co_await h;
-            } catch (const canceled&) {
-                thrown = true;
-            }
+            const bool thrown = co_await is_canceled(h);
             CHECK(thrown);
             CHECK(drained <= 60);
         });

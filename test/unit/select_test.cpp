@@ -26,6 +26,7 @@ using ringo::test::counted;
 using ringo::test::run_at;
 using ringo::test::sanitized;
 using ringo::test::scaled;
+using ringo::test::yields;
 
 namespace {
 
@@ -40,11 +41,7 @@ void check_share(int hits, int trials, double p) {
 }
 
 /// With one worker: lets everybody else come as far as they can.
-task<> settle() {
-    for (int i = 0; i < 20; ++i) {
-        co_await yield();
-    }
-}
+task<> settle() { return yields(20); }
 
 enum class outcome : std::uint8_t { returns, throws, blocks };
 

@@ -3,6 +3,7 @@
 // cancels and the end of a runtime are in stress/selectable_stress.cpp.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/outcome.hpp"
 #include "../support/own_operations.hpp"
 
 #include <doctest/doctest.h>
@@ -20,10 +21,12 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::event;
+using ringo::test::is_canceled;
 using ringo::test::level;
 using ringo::test::mailbox;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::yields;
 
 namespace {
 
@@ -38,30 +41,13 @@ struct thrown_when_moved {
     thrown_when_moved(thrown_when_moved&&) noexcept(false) {}
 };
 template <class R, bool NoThrow>
-struct yields {
+struct takes {
     wait_list& waiters() noexcept;
     bool ready() noexcept;
     R take() noexcept(NoThrow);
 };
-static_assert(selectable<yields<std::unique_ptr<int>, true>> && !selectable<yields<int&, true>>);
-static_assert(!selectable<yields<int, false>> && !selectable<yields<thrown_when_moved, true>>);
-
-task<> yields_for(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
-
-template <class F>
-task<bool> is_canceled(F f) {
-    bool thrown = false;
-    try {
-        co_await f();
-    } catch (const canceled&) {
-        thrown = true;
-    }
-    co_return thrown;
-}
+static_assert(selectable<takes<std::unique_ptr<int>, true>> && !selectable<takes<int&, true>>);
+static_assert(!selectable<takes<int, false>> && !selectable<takes<thrown_when_moved, true>>);
 
 }  // namespace
 
@@ -78,10 +64,10 @@ TEST_CASE("an operation of one's own is awaited: at once, and when it becomes re
             co_await e;
             through = true;
         });
-        co_await yields_for(3);
+        co_await yields(3);
         CHECK_FALSE(through);
         e.ask();
-        co_await yields_for(3);
+        co_await yields(3);
         CHECK_FALSE(through);  // still closed
         e.set();
         CHECK_FALSE(through);  // never resumed inside notify_one
@@ -102,7 +88,7 @@ TEST_CASE("what take returns is what the await yields: move-only values, pointer
             const counted v = co_await box;
             co_return v.value;
         });
-        co_await yields_for(3);
+        co_await yields(3);
         box.post(2);
         CHECK(co_await h == 2);
         level l;
@@ -179,7 +165,7 @@ TEST_CASE("notify_all asks each when those before it have taken theirs") {
                 ++through;
             });
         }
-        co_await yields_for(5);
+        co_await yields(5);
         e.asked = 0;
         {
             auto held = e.waiters().lock();
@@ -191,7 +177,7 @@ TEST_CASE("notify_all asks each when those before it have taken theirs") {
         }
         for (int i = 1; i <= 3; ++i) {
             e.set();
-            co_await yields_for(3);
+            co_await yields(3);
             CHECK(through == i);
         }
         co_await all.wait();
@@ -221,7 +207,7 @@ TEST_CASE("operations of one's own are arms beside channels and times; handlers 
         e.set();
         CHECK(co_await select(on(e, [] { return 1; }), otherwise([] { return 2; })) == 1);
         auto poster = go([&]() -> task<> {
-            co_await yields_for(3);
+            co_await yields(3);
             box.post(8);
         });
         auto waited = co_await select(e, box, c.recv());
@@ -246,7 +232,7 @@ TEST_CASE("handlers that are tasks, and task arms, go with operations of one's o
             co_return 0;
         };
         auto poster = go([&]() -> task<> {
-            co_await yields_for(5);
+            co_await yields(5);
             box.post(3);
         });
         auto handler = [](counted v) -> task<int> {
@@ -284,7 +270,7 @@ TEST_CASE("an arm that loses has taken nothing, and leaves nobody in the list") 
             const auto r = co_await select(e, box, c.recv());
             CHECK(r.index() == 2);
         });
-        co_await yields_for(3);
+        co_await yields(3);
         co_await c.send(1);
         co_await h;
         e.asked = 0;
@@ -350,7 +336,7 @@ TEST_CASE("the same source in several arms: one of them happens, once") {
             CHECK(who == 1);
             co_await e;
         });
-        co_await yields_for(3);
+        co_await yields(3);
         e.taken = 0;
         l.raise(2);
         l.raise(7);  // its other arm is still in the list
@@ -358,7 +344,7 @@ TEST_CASE("the same source in several arms: one of them happens, once") {
         co_await h;
         CHECK(e.taken == 1);
         auto twice = go([&]() -> task<> { (void)co_await select(e, e); });
-        co_await yields_for(3);
+        co_await yields(3);
         e.set();
         e.set();  // for nobody: the select has one outcome
         co_await twice;
@@ -413,7 +399,7 @@ TEST_CASE("an arm that is an lvalue stays the caller's; a temporary lives in the
             auto s = select(on(l.at_least(5), [&] { seen = 5; }));
             co_await std::move(s);
         });
-        co_await yields_for(3);
+        co_await yields(3);
         CHECK(l.owners() == 3);
         l.raise(3);
         co_await h;
@@ -451,7 +437,7 @@ TEST_CASE("a cancel ends the wait and leaves nobody in the list; so does the end
         const cancelable_context c = with_cancel(current_context());
         auto waits = [&]() -> task<> { co_await with_context(c.ctx, e); };
         auto h = go([&]() -> task<bool> { co_return co_await is_canceled(waits); });
-        co_await yields_for(3);
+        co_await yields(3);
         c.cancel();
         CHECK(co_await h);
         auto briefly = [&]() -> task<> { co_await within(1ms, e); };
@@ -484,7 +470,7 @@ TEST_CASE("a dump tells what is waited for") {
         mailbox box;
         auto named = go([&]() -> task<> { co_await e; });
         auto other = go([&]() -> task<> { (void)co_await box; });
-        co_await yields_for(3);
+        co_await yields(3);
         const std::string text = dump_tasks();
         CHECK(text.find("my event") != std::string::npos);
         CHECK(text.find("own operation") != std::string::npos);

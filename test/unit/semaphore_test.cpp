@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,14 +15,8 @@ using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::run_at;
 using ringo::test::scaled;
-
-namespace {
-task<> yields(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
-}
-}  // namespace
+using ringo::test::until_all_wait;
+using ringo::test::yields;
 
 TEST_CASE("TestWeighted: many tasks take and give back random amounts, never more than there is") {
     for (const unsigned workers : {1U, 2U, 8U}) {
@@ -448,7 +443,7 @@ TEST_CASE(
                 });
             }
             if (i % 2 == 0) {
-                std::this_thread::sleep_for(200us);
+                until_all_wait();
             }
             if (i % 4 < 2) {
                 sem.release(3);

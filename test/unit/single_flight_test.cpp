@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 using ringo::test::counted;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::yields;
 
 namespace {
 
@@ -32,12 +33,6 @@ task<std::string> text_of(flights& sf, std::string key, F f) {
         r = std::string("threw ") + e.what();
     }
     co_return r;
-}
-
-task<> yields(int n) {
-    for (int i = 0; i < n; ++i) {
-        co_await yield();
-    }
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
 #include "../support/death.hpp"
+#include "../support/outcome.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,8 +16,10 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::is_canceled;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until_all_wait;
 
 TEST_CASE("TestMutex: exclusion, with suspensions inside") {
     for (const unsigned workers : {1U, 2U, 8U}) {
@@ -251,7 +255,7 @@ TEST_CASE("the second of two lockers waits, whoever unlocks: a task, another tas
         const mutex_guard g = co_await mu.lock();
         inside = true;
     });
-    std::this_thread::sleep_for(5ms);
+    until_all_wait();
     CHECK_FALSE(inside);
     held.unlock();  // from a plain thread
     rt.block_on([&]() -> task<> { co_await waiter; });
@@ -494,7 +498,7 @@ TEST_CASE("a task destroyed while it waits for a lock, or holds it, leaves the q
             });
         }
         if (i % 2 == 0) {
-            std::this_thread::sleep_for(200us);
+            until_all_wait();
         }
     }
     CHECK(mu->try_lock());
@@ -932,7 +936,7 @@ TEST_CASE(
                 });
             }
             if (i % 2 == 0) {
-                std::this_thread::sleep_for(200us);
+                until_all_wait();
             }
             if (i % 4 < 2) {
                 held.unlock();
@@ -1076,12 +1080,7 @@ TEST_CASE("a task cancelled while it gives way in a call of lock does not get th
             auto h = i == 0 ? go(plain, x.ctx) : go(both, x.ctx);
             co_await yield();
             x.cancel();
-            bool thrown = false;
-            try {
-                co_await h;
-            } catch (const canceled&) {
-                thrown = true;
-            }
+            const bool thrown = co_await is_canceled(h);
             CHECK(thrown);
             CHECK(mu.try_lock());
             CHECK(rw.try_lock());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
 #include "../support/descriptors.hpp"
+#include "../support/tcp_pair.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,25 +17,12 @@
 
 using namespace ringo;
 using namespace std::chrono_literals;
+using ringo::test::connected;
 using ringo::test::open_descriptors;
 using ringo::test::run_at;
+using ringo::test::tcp_pair;
 
 namespace {
-
-struct pair {
-    net::tcp_stream a;
-    net::tcp_stream b;
-};
-
-task<pair> connected() {
-    result<net::tcp_listener> l = co_await net::listen(std::string("127.0.0.1:0"));
-    REQUIRE(l);
-    result<net::tcp_stream> a = co_await net::dial(l->address());
-    REQUIRE(a);
-    result<net::tcp_stream> b = co_await l->accept();
-    REQUIRE(b);
-    co_return pair{std::move(*a), std::move(*b)};
-}
 
 task<std::size_t> drain(const net::tcp_stream& c, std::size_t chunk) {
     std::vector<std::byte> buffer(chunk);
@@ -52,7 +40,7 @@ task<std::size_t> drain(const net::tcp_stream& c, std::size_t chunk) {
 
 TEST_CASE("bytes written at one end are read at the other, and the end of the stream is 0") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         const io_result w = co_await p.a.write("hello");
         CHECK(*w == 5);
         std::array<char, 16> buffer{};
@@ -68,7 +56,7 @@ TEST_CASE("bytes written at one end are read at the other, and the end of the st
 
 TEST_CASE("an empty read or write returns at once") {
     run_at(1, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         const result<std::size_t> n = co_await p.a.read(std::span<std::byte>());
         CHECK(*n == 0);
         const io_result w = co_await p.a.write("");
@@ -78,7 +66,7 @@ TEST_CASE("an empty read or write returns at once") {
 
 TEST_CASE("write writes all, however much, and writev all parts in order") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         std::vector<std::byte> big(8 << 20);
         for (std::size_t i = 0; i < big.size(); ++i) {
             big[i] = static_cast<std::byte>(i * 2654435761U >> 24);
@@ -115,7 +103,7 @@ TEST_CASE("write writes all, however much, and writev all parts in order") {
 
 TEST_CASE("read_exactly tells a clean end from a broken one") {
     run_at(1, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         const io_result w = co_await p.a.write("abc");
         CHECK(w);
         p.a.close();
@@ -130,7 +118,7 @@ TEST_CASE("read_exactly tells a clean end from a broken one") {
 
 TEST_CASE("a cancelled read ends with the context's error and takes no byte") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         std::array<char, 8> buffer{};
         for (int i = 0; i < 50; ++i) {
             const result<std::size_t> r = co_await within(1ms, p.b.read(std::span<char>(buffer)));
@@ -152,7 +140,7 @@ TEST_CASE("a cancelled read ends with the context's error and takes no byte") {
 
 TEST_CASE("no byte is lost when reads race with cancels") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         const int n = ringo::test::scaled(5000);
         auto writer = go([&]() -> task<> {
             for (int i = 0; i < n; ++i) {
@@ -190,7 +178,7 @@ TEST_CASE("no byte is lost when reads race with cancels") {
 
 TEST_CASE("a cancelled write reports how much the peer will receive") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         std::vector<std::byte> big(64 << 20);
         const io_result w = co_await within(20ms, p.a.write(big));
         CHECK(w.error() == errc::deadline_exceeded);
@@ -204,7 +192,7 @@ TEST_CASE("a cancelled write reports how much the peer will receive") {
 TEST_CASE("close ends waiting operations of other tasks, and the peer sees the end") {
     run_at(2, []() -> task<> {
         for (int i = 0; i < 100; ++i) {
-            pair p = co_await connected();
+            tcp_pair p = co_await connected();
             auto reader = go([&]() -> task<std::error_code> {
                 std::array<std::byte, 8> b;
                 const result<std::size_t> r = co_await p.a.read(b);
@@ -229,7 +217,7 @@ TEST_CASE("close ends waiting operations of other tasks, and the peer sees the e
 TEST_CASE("a descriptor's number is not reused while an operation on it is in flight") {
     run_at(2, []() -> task<> {
         for (int i = 0; i < ringo::test::scaled(500); ++i) {
-            pair old = co_await connected();
+            tcp_pair old = co_await connected();
             auto reader = go([&]() -> task<bool> {
                 std::array<std::byte, 8> b;
                 const result<std::size_t> r = co_await old.a.read(b);
@@ -237,7 +225,7 @@ TEST_CASE("a descriptor's number is not reused while an operation on it is in fl
             });
             co_await yield();
             old.a.close();
-            pair fresh = co_await connected();  // takes the lowest free numbers
+            tcp_pair fresh = co_await connected();  // takes the lowest free numbers
             const io_result w1 = co_await fresh.a.write("data");
             const io_result w2 = co_await fresh.b.write("data");
             CHECK(w1);
@@ -253,7 +241,7 @@ TEST_CASE("a descriptor's number is not reused while an operation on it is in fl
 
 TEST_CASE("deadlines: past, future, moved while waiting, removed; the stream lives on") {
     run_at(2, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         std::array<std::byte, 8> b;
         using clock = std::chrono::steady_clock;
         CHECK(p.a.set_read_deadline(clock::now() - 1s));
@@ -385,7 +373,7 @@ TEST_CASE("dial: refused, cancelled, by name, v6; listen: in use, by name, every
 
 TEST_CASE("writing to a connection whose peer has gone is an error, not a signal") {
     run_at(1, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         p.b.close();
         std::error_code e;
         for (int i = 0; i < 100 && !e; ++i) {
@@ -448,7 +436,7 @@ TEST_CASE("512 connections at once echo every byte") {
 
 TEST_CASE("descriptors are closed on exec") {
     run_at(1, []() -> task<> {
-        pair p = co_await connected();
+        tcp_pair p = co_await connected();
         CHECK((::fcntl(p.a.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
         CHECK((::fcntl(p.b.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
     });

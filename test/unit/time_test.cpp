@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,6 +14,7 @@ using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
 using ringo::test::run_at;
 using ringo::test::scaled;
+using ringo::test::until_all_wait;
 
 TEST_CASE("sleep lasts at least as long, and yields the instant of expiry") {
     run_at(2, []() -> task<> {
@@ -414,7 +416,7 @@ TEST_CASE("runtimes end while thousands sleep: nobody is resumed, nothing leaks"
                 });
             }
             if (round % 2 == 0) {
-                std::this_thread::sleep_for(1ms);
+                until_all_wait();
             }
         }
         CHECK(resumed == 0);

@@ -40,9 +40,7 @@ task<bool> ticks_within(Timer& t, duration d) {
 
 /// Until a task waits for `t`, as far as one can see from outside: its alarm is armed.
 task<> settle() {
-    for (int i = 0; i < 20; ++i) {
-        co_await yield();
-    }
+    co_await ringo::test::yields(20);
     co_await sleep(200us);
 }
 

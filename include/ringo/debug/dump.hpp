@@ -9,7 +9,7 @@
 namespace ringo {
 
 /// Every task that has not ended: its address, what it waits for, the awaits it is in, and where it
-/// was spawned; equal ones together, the most frequent first. docs/diagnostics.md shows one.
+/// was spawned; equal ones together, the most frequent first. docs/howto/inspect.md shows one.
 ///
 /// In a task: those of its runtime; elsewhere: of all runtimes. The first line counts them, as
 /// metrics::tasks does. The workers pause meanwhile; one that is busy in a task for a quarter of a

@@ -55,6 +55,7 @@ public:
     done_arm(done_arm&& other) noexcept;
     ~done_arm();
     bool ready() noexcept override;
+    bool surely_not_ready() const noexcept override;
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;

@@ -114,8 +114,6 @@ private:
     struct deadline_timer : timer_node {
         fd_state* self = nullptr;
         direction dir = input;
-        bool armed = false;
-        std::uint64_t generation = 0;
     };
     /// Of a wait_node in queue_ or selects_.
     enum node_kind : std::uint8_t {
@@ -135,6 +133,8 @@ private:
     void pass_on(direction d, wake_list& woken) noexcept;
     void cancel_ops(direction d, wake_list& woken) noexcept;
     static void deadline_fired(timer_node* t, bool expired) noexcept;
+    /// Puts the timer into another heap. @return false when it is the caller's to delete
+    bool moves(deadline_timer& t) noexcept;
 
     // What an operation needs is in the first cache line.
     const int fd_;

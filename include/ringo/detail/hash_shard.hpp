@@ -77,7 +77,7 @@ using node_value = typename decltype(node_value_of<V>())::type;
 /// A part of a sync_map. Members that look at nodes are called by a thread that is `reading`.
 /// `Batch`: how many nodes that were taken out are worth a barrier.
 template <class K, class V, class Equal, std::size_t Batch = 256>
-class alignas(64) hash_shard {
+class alignas(128) hash_shard {
 public:
     struct node {
         node(std::size_t h, K&& k, V&& v) : hash(h), key(std::move(k)), value(std::move(v)) {}
@@ -192,6 +192,9 @@ public:
     /// Takes the node of `key` out if `fits` says yes to it. @return the node, or null
     template <class P>
     const node* remove(std::size_t h, const K& key, P fits) {
+        if (find(h, key) == nullptr) {
+            return nullptr;
+        }
         const std::lock_guard guard(lock_);
         std::atomic<node*>* const at = locate(h, key);
         node* const n = at != nullptr ? at->load(std::memory_order_relaxed) : nullptr;
@@ -200,12 +203,15 @@ public:
         }
         at->store(n->next[current().side()].load(std::memory_order_relaxed),
                   std::memory_order_release);
-        --count_;
+        count(-1);
         retire(*n);
         return n;
     }
     /// Takes all nodes out.
     void clear() noexcept {
+        if (count_.load(std::memory_order_acquire) == 0) {
+            return;
+        }
         {
             const std::lock_guard guard(lock_);
             const table t = current();
@@ -216,7 +222,7 @@ public:
                     retire(*n);
                 }
             }
-            count_ = 0;
+            count_.store(0, std::memory_order_release);
         }
         collect();
     }
@@ -322,14 +328,14 @@ private:
         return old;
     }
     void add(owned& fresh) {
-        if (count_ >= current().size()) {
+        if (count_.load(std::memory_order_relaxed) >= current().size()) {
             grow();
         }
         const table t = current();
         std::atomic<node*>& at = t.chain_of(fresh->hash);
         fresh->next[t.side()].store(at.load(std::memory_order_relaxed), std::memory_order_relaxed);
         at.store(fresh.release(), std::memory_order_release);
-        ++count_;
+        count(1);
     }
     /// Four times as many chains; or later, when there is no memory, or the last table before this
     /// may still be read.
@@ -368,7 +374,12 @@ private:
         settle_due();
     }
     bool is_due() const noexcept {
-        return retired_.count >= Batch + count_ / 8 || retired_.lines != nullptr;
+        return retired_.count >= Batch + count_.load(std::memory_order_relaxed) / 8 ||
+               retired_.lines != nullptr;
+    }
+    void count(int more) noexcept {
+        count_.store(count_.load(std::memory_order_relaxed) + static_cast<std::size_t>(more),
+                     std::memory_order_release);
     }
     void settle_due() noexcept {
         due_.store(is_due() || waiting_.lines != nullptr, std::memory_order_relaxed);
@@ -377,9 +388,9 @@ private:
     std::atomic<std::uintptr_t> table_{0};  // changes when it grows
     alignas(64) spin_lock lock_;            // guards the rest, and all changes
     std::atomic<bool> due_{false};          // collect() has something to do
-    std::size_t count_ = 0;
-    batch retired_;  // since the last look at the readers
-    batch waiting_;  // for readers_ to go
+    std::atomic<std::size_t> count_{0};     // of nodes; written under lock_
+    batch retired_;                         // since the last look at the readers
+    batch waiting_;                         // for readers_ to go
     reader_set readers_;
 };
 

@@ -18,7 +18,7 @@
 namespace ringo::detail {
 
 /// A thread's part; used again by later threads, never freed.
-struct alignas(64) reader_record {
+struct alignas(128) reader_record {
     std::atomic<std::uint64_t> turns{0};  // odd: reading. Written by the thread itself only
     std::uint32_t depth = 0;              // of nested reads; the thread's own, as:
     bool asymmetric = false;              // readers_barrier() is a barrier on this thread

@@ -259,29 +259,38 @@ struct wait_node {
 class wait_queue {
 public:
     wait_queue() noexcept = default;
-    bool empty() const noexcept { return head_ == nullptr; }
-    wait_node* front() const noexcept { return head_; }
+    /// Without the lock it speaks of some moment during the call.
+    bool empty() const noexcept { return head_.load(std::memory_order_acquire) == nullptr; }
+    wait_node* front() const noexcept { return head_.load(std::memory_order_relaxed); }
 
     void push_back(wait_node& n) noexcept {
         n.prev = tail_;
         n.next = nullptr;
         n.linked = true;
-        (tail_ != nullptr ? tail_->next : head_) = &n;
+        if (tail_ != nullptr) {
+            tail_->next = &n;
+        } else {
+            set_front(&n);
+        }
         tail_ = &n;
     }
     void push_front(wait_node& n) noexcept {
-        n.next = head_;
+        n.next = front();
         n.prev = nullptr;
         n.linked = true;
-        (head_ != nullptr ? head_->prev : tail_) = &n;
-        head_ = &n;
+        (n.next != nullptr ? n.next->prev : tail_) = &n;
+        set_front(&n);
     }
     /// Does nothing when the node is not in the queue.
     void remove(wait_node& n) noexcept {
         if (!n.linked) {
             return;
         }
-        (n.prev != nullptr ? n.prev->next : head_) = n.next;
+        if (n.prev != nullptr) {
+            n.prev->next = n.next;
+        } else {
+            set_front(n.next);
+        }
         (n.next != nullptr ? n.next->prev : tail_) = n.prev;
         n.linked = false;
     }
@@ -291,7 +300,7 @@ public:
     /// peer.
     /// @return the node, or null when nobody can be claimed
     wait_node* claim_front() noexcept {
-        while (wait_node* n = head_) {
+        while (wait_node* n = front()) {
             remove(*n);
             if (n->owner->try_claim(n->arm)) {
                 return n;
@@ -303,7 +312,7 @@ public:
     /// Whether claim_front would find somebody now. Somebody else may claim that waiter through
     /// another of its sources right after.
     bool any_claimable() noexcept {
-        while (wait_node* n = head_) {
+        while (wait_node* n = front()) {
             if (n->owner->phase() == wait_phase::waiting) {
                 return true;
             }
@@ -313,7 +322,8 @@ public:
     }
 
 private:
-    wait_node* head_ = nullptr;
+    void set_front(wait_node* n) noexcept { head_.store(n, std::memory_order_release); }
+    std::atomic<wait_node*> head_{nullptr};
     wait_node* tail_ = nullptr;
 };
 

@@ -31,6 +31,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -41,7 +42,7 @@ namespace ringo::detail {
 class RINGO_API select_arm {
 public:
     /// Those that the algorithm knows, which spares a call.
-    enum class kind : std::uint8_t { other, prepared, recv, send };
+    enum class kind : std::uint8_t { other, prepared, quick, recv, send };
 
     explicit select_arm(kind k = kind::other) noexcept : kind_(k) {}
     select_arm(select_arm&& other) noexcept : lock_(other.lock_), kind_(other.kind_) {}
@@ -52,6 +53,9 @@ public:
     virtual bool prepare(bool may_wait);
     /// Could it happen now?
     virtual bool ready() noexcept = 0;
+    /// Without the lock, of kinds recv, send and quick: it could certainly not at some moment
+    /// during the call.
+    virtual bool surely_not_ready() const noexcept;
     /// Makes it happen. False: it is not ready after all.
     virtual bool commit(wake_list& woken) noexcept = 0;
     /// Enqueues node_. False: something has changed since prepare; the round starts again.
@@ -99,8 +103,19 @@ public:
     /// At the end of a suspended select that is never resumed.
     void abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     std::size_t winner() const noexcept { return winner_; }
-    /// The only arm has happened without start.
-    void done_at_once() noexcept { winner_ = 0; }
+    /// After start, and after the suspension if there was one, of a single arm. @return whether
+    /// there was @throws ringo::canceled
+    bool finish_one(promise_base* frame, select_arm& arm) {
+        const bool waited = suspended_;
+        if (waited) {
+            select_arm* const a = &arm;
+            finish(frame, &a, 1);
+        }
+        if (winner_ == none) [[unlikely]] {
+            throw_canceled(frame);
+        }
+        return waited;
+    }
     /// The slice is used up: suspends, and starts when its turn comes again, from `hook`. Nothing
     /// is taken before: who gave way with a lock in its hand would make others queue for it.
     static void give_way_first(promise_base* frame, resume_hook& hook) noexcept;
@@ -111,6 +126,7 @@ public:
 
 private:
     static bool is_ready(select_arm& a) noexcept;
+    static bool surely_not_ready(const select_arm& a) noexcept;
     static void take_leave(select_arm& a) noexcept;
     bool take_one_at_random(select_arm* const* arms, std::size_t n);
     enum class step : std::uint8_t { decided, suspended, again };
@@ -156,20 +172,14 @@ private:
     bool has_otherwise_;
 };
 
-/// An arm that is awaited by itself. One with a member take_at_once is asked that first: whether it
-/// can happen without further ado, that is, without the source's lock. take_by_spinning, where
-/// there is one, may look on for a moment before the task queues; after_wait hears of the end of a
-/// wait.
+/// An arm that is awaited by itself.
 template <class Arm>
-class arm_awaiter : resume_hook {
+class arm_awaiter {
 public:
     template <class... A>
-    explicit arm_awaiter(const wait_ops& reason, A&&... a) : arm_(std::forward<A>(a)...) {
-        ops = &reason;
-    }
-    arm_awaiter(arm_awaiter&& other) noexcept : resume_hook(), arm_(std::move(other.arm_)) {
-        ops = other.ops;
-    }
+    explicit arm_awaiter(const wait_ops& reason, A&&... a)
+        : arm_(std::forward<A>(a)...), ops_(&reason) {}
+    arm_awaiter(arm_awaiter&& other) noexcept : arm_(std::move(other.arm_)), ops_(other.ops_) {}
     ~arm_awaiter() {
         if (round_.suspended()) {
             select_arm* const a = &arm_;
@@ -177,64 +187,120 @@ public:
         }
     }
     void attach(promise_base& p) noexcept { frame_ = &p; }
-    bool await_ready() noexcept {
-        if constexpr (requires { arm_.take_at_once(); }) {
-            routine* const r = frame_->self();
-            if (!starts_cancelled(r) && --r->ticks >= 0 && arm_.take_at_once()) [[likely]] {
-                round_.done_at_once();
-                return true;
-            }
-        }
-        return false;
-    }
+    static constexpr bool await_ready() noexcept { return false; }
     bool await_suspend(awaiting_frame) {
-        if constexpr (requires { arm_.take_at_once(); }) {
-            routine* const r = frame_->self();
-            if (r->ticks < 0 && !starts_cancelled(r)) [[unlikely]] {
-                retry = &begin;
-                select_round::give_way_first(frame_, *this);
-                return true;
-            }
-        }
-        if constexpr (requires { arm_.take_by_spinning(); }) {
-            if (!starts_cancelled(frame_->self()) && arm_.take_by_spinning()) {
-                round_.done_at_once();
-                return false;
-            }
-        }
         select_arm* const a = &arm_;
-        return round_.start(frame_, &a, 1, false, ops);
+        return round_.start(frame_, &a, 1, false, ops_);
     }
     auto await_resume() {
-        select_arm* const a = &arm_;
-        if (round_.suspended()) {
-            round_.finish(frame_, &a, 1);
-            if constexpr (requires { arm_.after_wait(*frame_->self()); }) {
-                arm_.after_wait(*frame_->self());
-            }
-        }
-        if (round_.winner() == select_round::none) [[unlikely]] {
-            select_round::throw_canceled(frame_);
-        }
+        round_.finish_one(frame_, arm_);
         return arm_.take();
     }
-    Arm&& arm() && noexcept { return std::move(arm_); }
+    Arm arm() && noexcept { return std::move(arm_); }
 
 private:
-    static bool begin(resume_hook* hook, routine*) noexcept {
-        auto* const self = static_cast<arm_awaiter*>(hook);
-        return self->round_.start_in_hook(self->frame_, &self->arm_, self->ops);
-    }
     Arm arm_;
     promise_base* frame_ = nullptr;
+    const wait_ops* ops_;
     select_round round_;
 };
 
-/// The arm of an arm_awaiter.
+/// An arm that is awaited by itself and mostly can happen without further ado, that is, without the
+/// source's lock: it is made only if it has to wait. Until then there is a request, by which
+/// Arm::take_at_once tries, and of which Arm::granted makes the result. Arm::take_by_spinning,
+/// where there is one, may look on for a moment before the task queues; Arm::after_wait hears of
+/// the end of a wait.
+template <class Arm>
+class quick_awaiter {
+public:
+    using request = typename Arm::request;
+    explicit quick_awaiter(request q) noexcept : request_(q) {}
+    /// Before it is awaited.
+    quick_awaiter(quick_awaiter&& other) noexcept : request_(other.request_) {}
+    ~quick_awaiter() {
+        if (waits_) [[unlikely]] {
+            give_up();
+        }
+    }
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    bool await_ready() noexcept {
+        routine* const r = frame_->self();
+        return !starts_cancelled(r) && --r->ticks >= 0 && Arm::take_at_once(request_);
+    }
+    bool await_suspend(awaiting_frame) { return suspend(); }
+    auto await_resume() {
+        if (waits_) [[unlikely]] {
+            return finish();
+        }
+        return Arm::granted(request_);
+    }
+    Arm arm() && noexcept { return Arm(request_); }
+
+private:
+    struct wait : resume_hook {
+        wait(request q, promise_base* f) noexcept : arm(q), frame(f) {}
+        Arm arm;
+        promise_base* frame;
+        select_round round;
+    };
+    bool suspend() {
+        routine* const r = frame_->self();
+        if (!starts_cancelled(r)) {
+            if (r->ticks < 0) {
+                begin_wait();
+                wait_.ops = &Arm::ops;
+                wait_.retry = &start_again;
+                select_round::give_way_first(frame_, wait_);
+                return true;
+            }
+            if constexpr (requires { Arm::take_by_spinning(request_); }) {
+                if (Arm::take_by_spinning(request_)) {
+                    return false;
+                }
+            }
+        }
+        begin_wait();
+        select_arm* const a = &wait_.arm;
+        return wait_.round.start(frame_, &a, 1, false, &Arm::ops);
+    }
+    void begin_wait() noexcept {
+        std::construct_at(&wait_, request_, frame_);
+        waits_ = true;
+    }
+    static bool start_again(resume_hook* hook, routine*) noexcept {
+        auto* const w = static_cast<wait*>(hook);
+        return w->round.start_in_hook(w->frame, &w->arm, &Arm::ops);
+    }
+    auto finish() {
+        if (wait_.round.finish_one(frame_, wait_.arm)) {
+            if constexpr (requires { Arm::after_wait(*frame_->self()); }) {
+                Arm::after_wait(*frame_->self());
+            }
+        }
+        return wait_.arm.take();
+    }
+    void give_up() noexcept {
+        if (wait_.round.suspended()) {
+            select_arm* const a = &wait_.arm;
+            wait_.round.abandon(frame_, &a, 1);
+        }
+        std::destroy_at(&wait_);
+    }
+
+    request request_;
+    promise_base* frame_ = nullptr;
+    bool waits_ = false;
+    union {
+        wait wait_;
+    };
+};
+
+/// The arm of an arm_awaiter or a quick_awaiter.
 template <class Arm>
 class awaited_arm final : public Arm {
 public:
-    explicit awaited_arm(arm_awaiter<Arm>&& a) noexcept : Arm(std::move(a).arm()) {}
+    template <class Awaiter>
+    explicit awaited_arm(Awaiter&& a) noexcept : Arm(std::move(a).arm()) {}
     awaited_arm(awaited_arm&&) noexcept = default;
 };
 
@@ -244,5 +310,7 @@ template <class A>
 struct arm_of;
 template <class Arm>
 struct arm_of<arm_awaiter<Arm>> : std::type_identity<awaited_arm<Arm>> {};
+template <class Arm>
+struct arm_of<quick_awaiter<Arm>> : std::type_identity<awaited_arm<Arm>> {};
 
 }  // namespace ringo::detail

@@ -119,6 +119,19 @@ private:
     runtime_core* before_;
 };
 
+/// The same for a thread that comes when it likes: the runtime does not take down its tasks while
+/// one of them is being made. @throws canceled once it has begun to
+class RINGO_API outside_spawn : spawn_scope {
+public:
+    explicit outside_spawn(runtime_core* core);
+    ~outside_spawn();
+    outside_spawn(const outside_spawn&) = delete;
+    outside_spawn& operator=(const outside_spawn&) = delete;
+
+private:
+    runtime_core* core_ = nullptr;
+};
+
 // --- is the callable needed once the coroutine exists? ----------------------------------------
 
 template <class T>

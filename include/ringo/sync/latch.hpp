@@ -43,7 +43,7 @@ public:
     ///
     /// **Resumes** on a worker. **Cancellation** is prompt: throws ringo::canceled.
     /// **Cancel safety**: losing a select changes nothing.
-    [[nodiscard("wait does nothing until it is awaited")]] detail::arm_awaiter<detail::latch_arm>
+    [[nodiscard("wait does nothing until it is awaited")]] detail::quick_awaiter<detail::latch_arm>
     wait() noexcept;
 
     /// Counts down by `n` and waits until it is open, in one step.
@@ -71,9 +71,11 @@ namespace detail {
 class RINGO_API latch_arm : public select_arm {
 public:
     using result = void;
-    explicit latch_arm(latch& l) noexcept : l_(l) { lock_ = key(l.lock_); }
+    using request = latch*;
+    explicit latch_arm(request l) noexcept : l_(*l) { lock_ = key(l_.lock_); }
     latch_arm(latch_arm&&) noexcept = default;
-    bool take_at_once() const noexcept { return l_.try_wait(); }
+    static bool take_at_once(request l) noexcept { return l->try_wait(); }
+    static void granted(request) noexcept {}
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
@@ -112,8 +114,8 @@ private:
 
 }  // namespace detail
 
-inline detail::arm_awaiter<detail::latch_arm> latch::wait() noexcept {
-    return detail::arm_awaiter<detail::latch_arm>(detail::latch_arm::ops, *this);
+inline detail::quick_awaiter<detail::latch_arm> latch::wait() noexcept {
+    return detail::quick_awaiter<detail::latch_arm>(this);
 }
 
 }  // namespace ringo

@@ -165,6 +165,7 @@ public:
 private:
     friend class mutex_arm;
     bool suspend() noexcept;
+    bool take_by_spinning() noexcept;
     bool start(routine* r) noexcept;
     void finish_wait();
     void abandon(bool woken) noexcept;

@@ -44,7 +44,7 @@ public:
         done_.store(true, std::memory_order_release);
         ended_.count_down();
     }
-    arm_awaiter<latch_arm> wait() noexcept { return ended_.wait(); }
+    quick_awaiter<latch_arm> wait() noexcept { return ended_.wait(); }
 
 private:
     std::atomic<bool> begun_{false};
@@ -210,9 +210,9 @@ public:
     once_awaiter(once_awaiter&& other) noexcept
         : task_awaiter<void>(nullptr), state_(other.state_) {}
     void attach(promise_base& p) noexcept { frame_ = &p; }
+    // Costs no tick: after the first time it is no more of a wait than a call.
     bool await_ready() const noexcept {
-        routine* const r = frame_->self();
-        return state_.ended() && !starts_cancelled(r) && --r->ticks >= 0;
+        return state_.ended() && !starts_cancelled(frame_->self());
     }
     std::coroutine_handle<> await_suspend(awaiting_frame by) {
         if (starts_cancelled(frame_->self())) [[unlikely]] {

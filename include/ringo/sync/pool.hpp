@@ -5,12 +5,13 @@
 #include <ringo/detail/readers.hpp>
 #include <ringo/detail/spin_lock.hpp>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -65,11 +66,12 @@ public:
         T value_;
     };
 
-    /// Makes objects as `T()`, and keeps at most about `bound` spares.
+    /// Makes objects as `T()`, and keeps at most about `bound` spares. @throws std::bad_alloc
     explicit pool(std::size_t bound = 256)
         requires std::is_default_constructible_v<T>
         : pool([] { return T(); }, bound) {}
     /// Makes objects by `make`, which may be called by several threads at once.
+    /// @throws std::bad_alloc; what copying `make` throws
     template <class F>
         requires std::is_convertible_v<std::invoke_result_t<F&>, T>
     explicit pool(F make, std::size_t bound = 256)
@@ -105,14 +107,14 @@ public:
 
     /// Destroys all spares.
     void trim() noexcept {
-        for (slot& s : slots_) {
+        for (slot& s : all()) {
             s.drop();
         }
     }
     /// How many spares there are; a snapshot.
     std::size_t spares() const noexcept {
         std::size_t n = 0;
-        for (const slot& s : slots_) {
+        for (const slot& s : all()) {
             n += s.size.load(std::memory_order_relaxed);
         }
         return n;
@@ -121,8 +123,8 @@ public:
 private:
     static constexpr std::size_t slots = 16;
 
-    /// The spares of the threads with a certain number.
-    struct alignas(64) slot {
+    /// The spares of the threads with a certain number. Processors fetch lines in pairs.
+    struct alignas(128) slot {
         std::atomic<std::size_t> size{0};  // of spares, to be read without the lock
         detail::spin_lock lock;
         std::vector<T> spares;
@@ -162,6 +164,9 @@ private:
             size.store(0, std::memory_order_relaxed);
         }
     };
+    std::span<slot, slots> all() const noexcept {
+        return std::span<slot, slots>(slots_.get(), slots);
+    }
     static std::size_t here() noexcept {
         try {
             return detail::this_reader().number % slots;
@@ -172,7 +177,8 @@ private:
 
     std::function<T()> make_;
     const std::size_t each_;
-    std::array<slot, slots> slots_;
+    // On the heap: a coroutine's frame is aligned to 16 bytes only, and a pool may be in one.
+    const std::unique_ptr<slot[]> slots_ = std::make_unique<slot[]>(slots);
 };
 
 }  // namespace ringo

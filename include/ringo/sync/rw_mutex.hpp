@@ -88,7 +88,8 @@ public:
     /// **Resumes** on a worker, never inside an unlock. **Result**: a guard.
     /// **Cancellation** is prompt: throws ringo::canceled, the lock is not taken, and readers that
     /// only this writer held off get in. **Cancel safety**: losing a select is the same.
-    [[nodiscard("lock does nothing until it is awaited")]] detail::arm_awaiter<detail::rw_lock_arm>
+    [[nodiscard(
+        "lock does nothing until it is awaited")]] detail::quick_awaiter<detail::rw_lock_arm>
     lock() noexcept;
 
     /// Waits until no writer has the lock or waits for it, and takes it for reading.
@@ -96,7 +97,7 @@ public:
     /// **Resumes** on a worker, never inside an unlock. **Result**: a guard.
     /// **Cancellation** is prompt: throws ringo::canceled, the lock is not taken.
     /// **Cancel safety**: when it loses a select, the lock is not taken.
-    [[nodiscard("lock_shared does nothing until it is awaited")]] detail::arm_awaiter<
+    [[nodiscard("lock_shared does nothing until it is awaited")]] detail::quick_awaiter<
         detail::rw_lock_shared_arm>
     lock_shared() noexcept;
 
@@ -120,6 +121,10 @@ public:
     /// Ends reading; whoever holds the guard should use that. Terminates when nobody reads.
     void unlock_shared() noexcept {
         std::uint32_t s = state_.load(std::memory_order_relaxed);
+        if (s == reader && state_.compare_exchange_strong(s, 0, std::memory_order_release,
+                                                          std::memory_order_relaxed)) [[likely]] {
+            return;
+        }
         while ((s & slow) == 0 && s >= reader) {
             if (state_.compare_exchange_weak(s, s - reader, std::memory_order_release,
                                              std::memory_order_relaxed)) [[likely]] {
@@ -145,7 +150,12 @@ private:
                                               std::memory_order_relaxed);
     }
     bool take_shared_at_once() noexcept {
+        // Constants, so that the exchange need not wait for what was loaded.
         std::uint32_t s = state_.load(std::memory_order_relaxed);
+        if (s == 0 && state_.compare_exchange_strong(s, reader, std::memory_order_acquire,
+                                                     std::memory_order_relaxed)) [[likely]] {
+            return true;
+        }
         while ((s & (writer | slow)) == 0) {
             if (state_.compare_exchange_weak(s, s + reader, std::memory_order_acquire,
                                              std::memory_order_relaxed)) [[likely]] {
@@ -155,7 +165,6 @@ private:
         return false;
     }
     bool try_slow(bool shared) noexcept;
-    static void give_way_next(detail::routine& r) noexcept { r.ticks = 0; }
     void unlock_slow() noexcept;
     void unlock_shared_slow() noexcept;
     // With lock_ held:
@@ -192,8 +201,7 @@ public:
     void unlink() noexcept override;
     void leave(wake_list& woken) noexcept override;
     void won() noexcept override;
-    bool take_by_spinning() noexcept;
-    static void after_wait(routine& r) noexcept { rw_mutex::give_way_next(r); }
+    static void after_wait(routine& r) noexcept { r.ticks = 0; }
 
 protected:
     rw_arm(rw_mutex& m, bool shared) noexcept : m_(m), shared_(shared) { lock_ = key(m_.lock_); }
@@ -205,6 +213,7 @@ protected:
             give_back();
         }
     }
+    static bool spin(rw_mutex& m, bool shared) noexcept;
     rw_mutex& m_;
     const bool shared_;
     bool held_ = false;  // from the choice until take
@@ -217,8 +226,11 @@ private:
 class RINGO_API rw_lock_arm : public rw_arm {
 public:
     using result = rw_mutex_guard;
-    explicit rw_lock_arm(rw_mutex& m) noexcept : rw_arm(m, false) {}
-    bool take_at_once() noexcept { return m_.take_at_once(); }
+    using request = rw_mutex*;
+    explicit rw_lock_arm(request m) noexcept : rw_arm(*m, false) {}
+    static bool take_at_once(request m) noexcept { return m->take_at_once(); }
+    static bool take_by_spinning(request m) noexcept { return spin(*m, false); }
+    static rw_mutex_guard granted(request m) noexcept { return rw_mutex_guard(m); }
     rw_mutex_guard take() noexcept {
         held_ = false;
         return rw_mutex_guard(&m_);
@@ -230,8 +242,11 @@ public:
 class RINGO_API rw_lock_shared_arm : public rw_arm {
 public:
     using result = rw_mutex_shared_guard;
-    explicit rw_lock_shared_arm(rw_mutex& m) noexcept : rw_arm(m, true) {}
-    bool take_at_once() noexcept { return m_.take_shared_at_once(); }
+    using request = rw_mutex*;
+    explicit rw_lock_shared_arm(request m) noexcept : rw_arm(*m, true) {}
+    static bool take_at_once(request m) noexcept { return m->take_shared_at_once(); }
+    static bool take_by_spinning(request m) noexcept { return spin(*m, true); }
+    static rw_mutex_shared_guard granted(request m) noexcept { return rw_mutex_shared_guard(m); }
     rw_mutex_shared_guard take() noexcept {
         held_ = false;
         return rw_mutex_shared_guard(&m_);
@@ -241,11 +256,11 @@ public:
 
 }  // namespace detail
 
-inline detail::arm_awaiter<detail::rw_lock_arm> rw_mutex::lock() noexcept {
-    return detail::arm_awaiter<detail::rw_lock_arm>(detail::rw_lock_arm::ops, *this);
+inline detail::quick_awaiter<detail::rw_lock_arm> rw_mutex::lock() noexcept {
+    return detail::quick_awaiter<detail::rw_lock_arm>(this);
 }
-inline detail::arm_awaiter<detail::rw_lock_shared_arm> rw_mutex::lock_shared() noexcept {
-    return detail::arm_awaiter<detail::rw_lock_shared_arm>(detail::rw_lock_shared_arm::ops, *this);
+inline detail::quick_awaiter<detail::rw_lock_shared_arm> rw_mutex::lock_shared() noexcept {
+    return detail::quick_awaiter<detail::rw_lock_shared_arm>(this);
 }
 
 }  // namespace ringo

@@ -35,7 +35,7 @@ public:
     /// ringo::canceled; nothing is taken, also when tokens were there at the start, and those
     /// behind this waiter go on if they can. **Cancel safety**: losing a select is the same.
     [[nodiscard(
-        "acquire does nothing until it is awaited")]] detail::arm_awaiter<detail::semaphore_arm>
+        "acquire does nothing until it is awaited")]] detail::quick_awaiter<detail::semaphore_arm>
     acquire(std::size_t n = 1) noexcept;
 
     /// Takes `n` tokens if they are there and nobody waits. @return whether it did
@@ -94,8 +94,12 @@ namespace detail {
 class RINGO_API semaphore_arm : public select_arm {
 public:
     using result = void;
-    semaphore_arm(semaphore& s, std::size_t n) noexcept : s_(s), n_(n) {
-        lock_ = n > s.size_ ? 0 : key(s.lock_);
+    struct request {
+        semaphore* of;
+        std::size_t n;
+    };
+    explicit semaphore_arm(request q) noexcept : s_(*q.of), n_(q.n) {
+        lock_ = n_ > s_.size_ ? 0 : key(s_.lock_);
     }
     semaphore_arm(semaphore_arm&& other) noexcept
         : select_arm(std::move(other)), s_(other.s_), n_(other.n_),
@@ -105,7 +109,8 @@ public:
             s_.release(n_);
         }
     }
-    bool take_at_once() noexcept { return s_.take_at_once(n_); }
+    static bool take_at_once(request q) noexcept { return q.of->take_at_once(q.n); }
+    static void granted(request) noexcept {}
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
@@ -123,8 +128,8 @@ private:
 
 }  // namespace detail
 
-inline detail::arm_awaiter<detail::semaphore_arm> semaphore::acquire(std::size_t n) noexcept {
-    return detail::arm_awaiter<detail::semaphore_arm>(detail::semaphore_arm::ops, *this, n);
+inline detail::quick_awaiter<detail::semaphore_arm> semaphore::acquire(std::size_t n) noexcept {
+    return detail::quick_awaiter<detail::semaphore_arm>({this, n});
 }
 
 }  // namespace ringo

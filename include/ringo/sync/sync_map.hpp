@@ -5,12 +5,13 @@
 #include <ringo/detail/hash_shard.hpp>
 #include <ringo/detail/readers.hpp>
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -50,6 +51,7 @@ public:
         bool loaded;  ///< whether it was there before
     };
 
+    /// Empty. @throws std::bad_alloc
     sync_map() = default;
     sync_map(const sync_map&) = delete;
     sync_map& operator=(const sync_map&) = delete;
@@ -149,7 +151,7 @@ public:
         requires std::invocable<F&, const K&, const V&>
     void range(F f) const {
         const detail::reading pin;
-        for (const shard& s : parts_) {
+        for (const shard& s : parts()) {
             if (!s.each(f)) {
                 return;
             }
@@ -158,7 +160,7 @@ public:
 
     /// Erases everything that was there when it was called.
     void clear() noexcept {
-        for (shard& s : parts_) {
+        for (shard& s : parts()) {
             s.clear();
         }
     }
@@ -200,7 +202,13 @@ private:
         return wanted && old != nullptr ? std::optional<V>(old->value.get()) : std::nullopt;
     }
 
-    std::array<shard, std::size_t{1} << part_bits> parts_;
+    static constexpr std::size_t part_count = std::size_t{1} << part_bits;
+    std::span<shard, part_count> parts() const noexcept {
+        return std::span<shard, part_count>(parts_.get(), part_count);
+    }
+
+    // On the heap: a coroutine's frame is aligned to 16 bytes only, and a map may be in one.
+    const std::unique_ptr<shard[]> parts_ = std::make_unique<shard[]>(part_count);
 };
 
 }  // namespace ringo

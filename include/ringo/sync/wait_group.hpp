@@ -48,7 +48,7 @@ public:
     /// **Cancel safety**: losing a select changes nothing.
     /// @throws std::logic_error when the group is in use again before this wait has returned
     [[nodiscard(
-        "wait does nothing until it is awaited")]] detail::arm_awaiter<detail::wait_group_arm>
+        "wait does nothing until it is awaited")]] detail::quick_awaiter<detail::wait_group_arm>
     wait() noexcept;
 
     /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
@@ -94,11 +94,13 @@ namespace detail {
 class RINGO_API wait_group_arm : public select_arm {
 public:
     using result = void;
-    explicit wait_group_arm(wait_group& g) noexcept : g_(g) { lock_ = key(g_.lock_); }
+    using request = wait_group*;
+    explicit wait_group_arm(request g) noexcept : g_(*g) { lock_ = key(g_.lock_); }
     wait_group_arm(wait_group_arm&&) noexcept = default;
-    bool take_at_once() const noexcept {
-        return g_.word_.load(std::memory_order_acquire) == 0 && g_.lock_.is_free();
+    static bool take_at_once(request g) noexcept {
+        return g->word_.load(std::memory_order_acquire) == 0 && g->lock_.is_free();
     }
+    static void granted(request) noexcept {}
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
@@ -120,8 +122,8 @@ private:
 
 }  // namespace detail
 
-inline detail::arm_awaiter<detail::wait_group_arm> wait_group::wait() noexcept {
-    return detail::arm_awaiter<detail::wait_group_arm>(detail::wait_group_arm::ops, *this);
+inline detail::quick_awaiter<detail::wait_group_arm> wait_group::wait() noexcept {
+    return detail::quick_awaiter<detail::wait_group_arm>(this);
 }
 
 template <class F, class... Args>

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns send and recv as arms of a select.
+#pragma once
+
+#include <ringo/detail/channel_awaiters.hpp>
+#include <ringo/detail/channel_core.hpp>
+#include <ringo/detail/select_arm.hpp>
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace ringo::detail {
+
+/// recv as an arm of a select.
+template <class T>
+class recv_arm final : public select_arm {
+    using core = channel_core<T>;
+    using item = channel_item<T>;
+
+public:
+    using result = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
+    explicit recv_arm(recv_awaiter<T>&& a) noexcept
+        : select_arm(kind::recv), core_(std::move(a.core_)) {
+        lock_ = core_ == nullptr ? 0 : key(core_->lock);
+    }
+    recv_arm(recv_arm&& other) noexcept
+        : select_arm(std::move(other)), core_(std::move(other.core_)) {}
+    ~recv_arm() {
+        if (last_) {
+            core::destroy(core_.get());
+        }
+    }
+    void own() noexcept { core_.own(); }
+
+    bool ready() noexcept final { return core_->can_recv(); }
+    bool commit(wake_list& woken) noexcept final {
+        waiter* w = nullptr;
+        const bool done = core_->try_take(value_, w) || core_->closed;
+        if (w != nullptr) {
+            woken.push(w);
+        }
+        return done;
+    }
+    bool link() noexcept final {
+        node_.slot = &value_;
+        core_->enqueue(core_->receivers, node_);
+        return true;
+    }
+    void unlink() noexcept final { last_ = core_->leave(core_->receivers, node_); }
+    result take() { return unpack<T>(std::move(value_)); }
+
+private:
+    channel_ref<T> core_;
+    std::optional<item> value_;
+    bool last_ = false;  // this one has to free the channel
+};
+template <class T>
+struct arm_of<recv_awaiter<T>> : std::type_identity<recv_arm<T>> {};
+
+/// send as an arm of a select.
+template <class T>
+class send_arm final : public select_arm {
+    using core = channel_core<T>;
+    using item = channel_item<T>;
+
+public:
+    using result = void;
+    explicit send_arm(send_awaiter<T>&& a) noexcept
+        : select_arm(kind::send), core_(std::move(a.core_)), value_(std::move(a.value_)) {
+        lock_ = core_ == nullptr ? 0 : key(core_->lock);
+    }
+    send_arm(send_arm&& other) noexcept
+        : select_arm(std::move(other)), core_(std::move(other.core_)),
+          value_(std::move(other.value_)) {}
+    ~send_arm() {
+        if (last_) {
+            core::destroy(core_.get());
+        }
+    }
+    void own() noexcept { core_.own(); }
+
+    bool ready() noexcept final { return core_->can_send(); }
+    bool commit(wake_list& woken) noexcept final {
+        if (core_->closed) {
+            closed_ = true;
+            return true;
+        }
+        waiter* w = nullptr;
+        const bool done = core_->try_put(value_, w);
+        if (w != nullptr) {
+            woken.push(w);
+        }
+        return done;
+    }
+    bool link() noexcept final {
+        node_.slot = &value_;
+        core_->enqueue(core_->senders, node_);
+        return true;
+    }
+    void unlink() noexcept final { last_ = core_->leave(core_->senders, node_); }
+    void won() noexcept final { closed_ = node_.kind == channel_base::node_closed; }
+    void take() const {
+        if (closed_) [[unlikely]] {
+            channel_base::throw_send_on_closed();
+        }
+    }
+
+private:
+    channel_ref<T> core_;
+    item value_;
+    bool closed_ = false;
+    bool last_ = false;  // this one has to free the channel
+};
+template <class T>
+struct arm_of<send_awaiter<T>> : std::type_identity<send_arm<T>> {};
+
+}  // namespace ringo::detail

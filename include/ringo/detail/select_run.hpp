@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+// Owns how a select runs: as an awaiter where its arms and handlers need no more, else as a
+// coroutine, which starts tasks, ends the losers and awaits handlers.
+#pragma once
+
+#include <ringo/context.hpp>
+#include <ringo/detail/on_arm.hpp>
+#include <ringo/detail/promise.hpp>
+#include <ringo/detail/select_arm.hpp>
+#include <ringo/go.hpp>
+#include <ringo/task.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace ringo::detail {
+
+/// select with arms and handlers that need no coroutine of their own.
+template <class R, class... On>
+class select_awaiter {
+    using list = arm_list<On...>;
+
+public:
+    explicit select_awaiter(On&&... on)
+        : ons_(std::move(on)...), wait_(count_otherwise<On...> != 0) {}
+    select_awaiter(select_awaiter&& other)
+        : ons_(std::move(other.ons_)), wait_(std::move(other.wait_)) {
+        std::apply([](auto&... on) { (keep_operands(on), ...); }, ons_);
+    }
+    /// To be awaited where it is written, or moved.
+    static constexpr bool at_once = true;
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    static constexpr bool await_ready() noexcept { return false; }
+    bool await_suspend(awaiting_frame) {
+        list::bind(wait_, ons_);
+        return wait_.start(frame_);
+    }
+    R await_resume() {
+        return list::template visit<R>(wait_.finish(), ons_,
+                                       [](auto& on) -> R { return on.run(); });
+    }
+
+private:
+    // Before the wait, which looks at the arms when it is destroyed early.
+    std::tuple<On...> ons_;
+    promise_base* frame_ = nullptr;
+    select_wait<list::size> wait_;
+};
+
+/// One round of a select that is a coroutine.
+template <std::size_t N>
+class select_point {
+public:
+    explicit select_point(select_wait<N>& w) noexcept : wait_(w) {}
+    void attach(promise_base& p) noexcept { frame_ = &p; }
+    static constexpr bool await_ready() noexcept { return false; }
+    bool await_suspend(awaiting_frame) { return wait_.start(frame_); }
+    std::size_t await_resume() { return wait_.finish(); }
+
+private:
+    select_wait<N>& wait_;
+    promise_base* frame_ = nullptr;
+};
+
+RINGO_API bool is_canceled_error(const std::exception_ptr& e) noexcept;
+
+/// Waits for a task that lost; its failure, if it is one.
+template <class T>
+task<std::exception_ptr> end_loser(context, join_handle<T>& h) {
+    std::exception_ptr error;
+    try {
+        (void)co_await h;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if (error != nullptr && is_canceled_error(error)) {
+        error = nullptr;
+    }
+    co_return error;
+}
+template <>
+inline task<std::exception_ptr> end_loser<void>(context, join_handle<void>& h) {
+    std::exception_ptr error;
+    try {
+        co_await h;
+    } catch (...) {
+        error = std::current_exception();
+    }
+    if (error != nullptr && is_canceled_error(error)) {
+        error = nullptr;
+    }
+    co_return error;
+}
+
+template <class On>
+void start_task_arm(On& on, const context& under, std::source_location at) {
+    if constexpr (!On::is_otherwise) {
+        if constexpr (startable<typename On::arm_type>) {
+            on.arm.start(under, at);
+        }
+    }
+}
+/// True: the winner has to be looked for again.
+template <class On>
+bool perform_arm(On& on) {
+    if constexpr (!On::is_otherwise) {
+        if constexpr (performs<typename On::arm_type>::value) {
+            return !on.arm.perform();
+        }
+    }
+    return false;
+}
+template <class On>
+inline constexpr bool on_starts = false;
+template <class A, class F>
+inline constexpr bool on_starts<on_arm<A, F>> = startable<A>;
+
+/// Ends the task arms from the I-th on but the winner's; the first failure goes to `error`.
+template <std::size_t I, std::size_t A, class Ons>
+task<> end_losers(Ons& ons, std::size_t winner, const context& shield, std::exception_ptr& error) {
+    if constexpr (I < std::tuple_size_v<Ons>) {
+        using on_type = std::tuple_element_t<I, Ons>;
+        auto& on = std::get<I>(ons);
+        if constexpr (on_starts<on_type>) {
+            if (A != winner && on.arm.handle()) {
+                std::exception_ptr e = co_await end_loser(shield, on.arm.handle());
+                if (e != nullptr && error == nullptr) {
+                    error = std::move(e);
+                }
+            }
+        }
+        co_await end_losers<I + 1, on_type::is_otherwise ? A : A + 1>(ons, winner, shield, error);
+    }
+    co_return;
+}
+
+/// What the winner does after it has won (the rest of a write), and its handler.
+template <class R, class On>
+task<R> finish_arm(On& on) {
+    if constexpr (!On::is_otherwise) {
+        if constexpr (has_rest<typename On::arm_type>) {
+            co_await on.arm.rest();
+        }
+    }
+    if constexpr (awaited_result<typename On::raw_result>::is_async) {
+        co_return co_await on.run();
+    } else {
+        co_return on.run();
+    }
+}
+
+/// select in general: handlers that are tasks, arms that are, I/O.
+template <class R, class... On>
+task<R> select_task(std::source_location at, std::tuple<On...> ons) {
+    using list = arm_list<On...>;
+    constexpr bool has_default = count_otherwise<On...> != 0;
+    constexpr bool has_tasks = (on_starts<On> || ...);
+    std::size_t winner = select_round::none;
+    // Tasks are started when nothing else is ready: a look without waiting comes first.
+    bool probing = has_tasks || has_default;
+    std::optional<cancelable_context> under;
+    std::exception_ptr unhappened;  // why no arm has happened
+    for (;;) {
+        try {
+            select_wait<list::size> wait(probing);
+            list::bind(wait, ons);
+            winner = co_await select_point<list::size>(wait);
+            if (winner == select_round::otherwise && !has_default) {
+                probing = false;
+                const context current = current_context();
+                if (!current.err()) {  // else nothing will wait
+                    under.emplace(with_cancel(current));
+                    std::apply([&](auto&... on) { (start_task_arm(on, under->ctx, at), ...); },
+                               ons);
+                }
+                continue;
+            }
+            if (winner != select_round::no_processor &&
+                !list::template visit<bool>(winner, ons,
+                                            [](auto& on) { return perform_arm(on); })) {
+                break;
+            }
+        } catch (...) {
+            unhappened = std::current_exception();
+            winner = select_round::none;
+        }
+        if (unhappened != nullptr) {
+            break;
+        }
+        if (winner == select_round::no_processor) {
+            co_await yield();
+        }
+    }
+    std::exception_ptr failed;
+    if (under) {
+        under->cancel();
+        const context shield = without_cancel(current_context());
+        co_await end_losers<0, 0>(ons, winner, shield, failed);
+    }
+    if (winner == select_round::none) {
+        // A loser's failure says more than that the select was cancelled.
+        const bool second = failed != nullptr && is_canceled_error(unhappened);
+        std::rethrow_exception(second ? std::move(failed) : std::move(unhappened));
+    }
+    auto last =
+        list::template visit<task<R>>(winner, ons, [](auto& on) { return finish_arm<R>(on); });
+    if constexpr (std::is_void_v<R>) {
+        co_await std::move(last);
+        if (failed != nullptr) {
+            std::rethrow_exception(std::move(failed));
+        }
+    } else {
+        R r = co_await std::move(last);
+        if (failed != nullptr) {
+            std::rethrow_exception(std::move(failed));
+        }
+        co_return r;
+    }
+}
+
+}  // namespace ringo::detail
