@@ -95,7 +95,8 @@ bool fd_arm::prepare(bool may_wait) {
         ready_ = state_->ends(dir_);
         // What has been asked has not been answered: not ready. And not, either, as long as the
         // turn is somebody else's.
-        if (ready_ || (asked && may_wait) || state_->turn_[dir_] != fd_state::nobody) {
+        if (ready_ || (asked && may_wait) ||
+            (state_->turn_[dir_] != fd_state::nobody && !in_vain_)) {
             return true;
         }
     }
@@ -117,7 +118,8 @@ bool fd_arm::commit(wake_list&) noexcept {
 }
 
 bool fd_arm::link() {
-    if (state_->turn_[dir_] != fd_state::nobody) {
+    const bool has_to_become_ready = in_vain_ && !ready_;
+    if (state_->turn_[dir_] != fd_state::nobody && !has_to_become_ready) {
         node_.kind = fd_state::wants_turn;
         state_->queue_[dir_].push_back(node_);
         return true;
@@ -147,6 +149,7 @@ void fd_arm::enter() noexcept {
 }
 
 bool fd_arm::begin_call(std::error_code& over) noexcept {
+    in_vain_ = false;
     over = ended();
     if (over) {
         end_call();
@@ -182,6 +185,11 @@ void fd_arm::end_call() noexcept {
     if (last) {
         state_->last_user_has_gone();
     }
+}
+
+void fd_arm::not_ready() noexcept {
+    end_call();
+    in_vain_ = true;
 }
 
 void fd_arm::hand_over(fd_op& op) noexcept {

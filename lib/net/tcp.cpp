@@ -153,10 +153,11 @@ bool read_arm::perform() noexcept {
         n = ::recv(state_->fd(), data_, size_, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     const int error = n < 0 ? errno : 0;
-    end_call();
     if (error == EAGAIN || error == EWOULDBLOCK) {
+        not_ready();
         return false;
     }
+    end_call();
     result_ = n < 0 ? result(std::error_code(error, std::system_category()))
                     : result(static_cast<std::size_t>(n));
     return true;
@@ -189,10 +190,11 @@ bool write_arm::perform() noexcept {
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         const int error = errno;
-        end_call();
         if (error == EAGAIN || error == EWOULDBLOCK) {
+            not_ready();
             return false;
         }
+        end_call();
         result_ = io_result(std::error_code(error, std::system_category()));
         return true;
     }

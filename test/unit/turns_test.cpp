@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // What several tasks do with one stream at once: whose turn it is, and what ends the wait for it.
 #include "../support/co_test.hpp"
+#include "../support/progress.hpp"
 #include "../support/stream_runs.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -324,4 +326,255 @@ TEST_CASE("a runtime may end while tasks wait for their turn") {
             }
         });
     }
+}
+
+TEST_CASE("selects that find nothing in their turn wait for it, and do not pass the turn round") {
+    const watchdog dog;
+    runtime rt(options{.workers = 1});
+    rt.block_on([&]() -> task<> {
+        tcp_pair p = connected_locally();
+        // How often others than this task are resumed.
+        auto resumed = [&]() -> task<std::uint64_t> {
+            const std::uint64_t before = rt.stats().resumes;
+            co_await yields(100);
+            co_return rt.stats().resumes - before - 100;
+        };
+        auto read_one = [&]() -> task<char> {
+            std::array<char, 1> one{};
+            const result<std::size_t> n = co_await p.a.read(std::span<char>(one));
+            CHECK(n);
+            co_return one[0];
+        };
+        auto select_one = [&]() -> task<char> {
+            std::array<char, 1> one{};
+            const auto r = co_await select(p.a.read(std::span<char>(one)), after(1h));
+            CHECK(r.index() == 0);
+            co_return one[0];
+        };
+        auto first = go(read_one);
+        co_await settle();
+        auto second = go(select_one);
+        auto third = go(select_one);
+        co_await settle();
+        io_result w = co_await p.b.write("1");
+        CHECK(w);
+        const char c1 = co_await first;
+        CHECK(c1 == '1');
+        co_await settle();
+        const std::uint64_t idle_reads = co_await resumed();
+        CHECK(idle_reads < 50);
+        w = co_await p.b.write("23");
+        CHECK(w);
+        const char c2 = co_await second;
+        const char c3 = co_await third;
+        CHECK(c2 + c3 == '2' + '3');
+
+        cancelable_context c = with_cancel(current_context());
+        auto cut = write_run(p.a, 'a', large);
+        auto full = go(with_context(c.ctx, std::move(cut)));
+        co_await settle();
+        std::vector<handle> writers;
+        for (const char k : {'b', 'c', 'd'}) {
+            writers.push_back(go(select_run, std::cref(p.a), k, 10, 1h));
+        }
+        co_await settle();
+        c.cancel();
+        const io_result part = co_await full;
+        CHECK(part.error() == errc::canceled);
+        co_await settle();
+        const std::uint64_t idle_writes = co_await resumed();
+        CHECK(idle_writes < 50);
+        auto reader = go([&]() -> task<std::vector<piece>> { return read_runs(p.b); });
+        for (handle& h : writers) {
+            const io_result k = co_await h;
+            CHECK(k);
+        }
+        CHECK(p.a.close_write());
+        const std::vector<piece> runs = co_await reader;
+        CHECK(runs.size() == 4);
+    });
+}
+
+TEST_CASE("who has been handed the turn and is ended before it begins hands it on") {
+    enum class end : std::uint8_t { cancel, deadline, close };
+    for (const end how : {end::cancel, end::deadline, end::close}) {
+        for (const bool by_select : {false, true}) {
+            run_at(1, [=]() -> task<> {
+                tcp_pair p = connected_locally();
+                cancelable_context c = with_cancel(current_context());
+                auto read_one = [&](bool selects) -> task<result<std::size_t>> {
+                    std::array<char, 1> one{};
+                    if (!selects) {
+                        co_return co_await p.a.read(std::span<char>(one));
+                    }
+                    const auto r = co_await select(p.a.read(std::span<char>(one)), after(1h));
+                    CHECK(r.index() == 0);
+                    co_return get<0>(r);
+                };
+                auto first = go([&]() -> task<> {
+                    std::array<char, 1> one{};
+                    const result<std::size_t> n = co_await p.a.read(std::span<char>(one));
+                    CHECK(n);
+                    // The second has the turn by now, and has not run yet.
+                    switch (how) {
+                    case end::cancel: c.cancel(); break;
+                    case end::deadline: CHECK(p.a.set_read_deadline(clock_type::now() - 1s)); break;
+                    case end::close: p.a.close(); break;
+                    }
+                });
+                co_await settle();
+                auto one_more = read_one(by_select);
+                auto second = go(with_context(c.ctx, std::move(one_more)));
+                co_await settle();
+                auto third = go(read_one, false);
+                co_await settle();
+                io_result w = co_await p.b.write("1");
+                CHECK(w);
+                co_await first;
+                std::error_code ended;
+                try {
+                    const result<std::size_t> n = co_await second;
+                    CHECK_FALSE(n);
+                    ended = n.error();
+                } catch (const canceled& e) {
+                    ended = e.code();
+                }
+                switch (how) {
+                case end::cancel: {
+                    CHECK(ended == errc::canceled);
+                    w = co_await p.b.write("2");
+                    CHECK(w);
+                    const result<std::size_t> n = co_await third;
+                    CHECK(n);
+                    break;
+                }
+                case end::deadline: {
+                    CHECK(ended == errc::deadline_exceeded);
+                    const result<std::size_t> n = co_await third;
+                    CHECK(n.error() == errc::deadline_exceeded);
+                    CHECK(p.a.set_read_deadline(time_point::max()));
+                    w = co_await p.b.write("2");
+                    CHECK(w);
+                    const result<std::size_t> later = co_await read_one(false);
+                    CHECK(later);
+                    break;
+                }
+                case end::close: {
+                    CHECK(ended == errc::closed);
+                    const result<std::size_t> n = co_await third;
+                    CHECK(n.error() == errc::closed);
+                    break;
+                }
+                }
+            });
+        }
+    }
+}
+
+TEST_CASE("a write that fails lets the next one have its turn") {
+    run_at(1, []() -> task<> {
+        tcp_pair p = connected_locally();
+        std::vector<handle> writers;
+        for (char c = 'a'; c < 'e'; ++c) {
+            writers.push_back(c % 2 == 0 ? go(write_run, std::cref(p.a), c, large)
+                                         : go(select_run, std::cref(p.a), c, large, 1h));
+            co_await settle();
+        }
+        p.b.close();
+        for (handle& h : writers) {
+            const io_result w = co_await h;
+            CHECK(w.error() == std::errc::broken_pipe);
+        }
+    });
+}
+
+TEST_CASE("a task whose worker has been given away has its turn as others do") {
+    const watchdog dog;
+    runtime rt(options{.workers = 1, .handoff_after = 1ms});
+    rt.block_on([&]() -> task<> {
+        for (int round = 0; round < scaled(20); ++round) {
+            tcp_pair p = connected_locally();
+            // Begins where there is no processor: first with the turn free, then with others
+            // before it.
+            auto blocks = [&](char c) -> task<io_result> {
+                const std::string text(large, c);
+                const std::uint64_t before = rt.stats().handoffs;
+                until([&] { return rt.stats().handoffs != before; });
+                co_return co_await p.a.write(text);
+            };
+            std::vector<handle> writers;
+            for (char c = 'a'; c < 'g'; ++c) {
+                switch (c % 3) {
+                case 0: writers.push_back(go(write_run, std::cref(p.a), c, large)); break;
+                case 1: writers.push_back(go(blocks, c)); break;
+                default: writers.push_back(go(select_run, std::cref(p.a), c, large, 1h)); break;
+                }
+            }
+            auto reader = go([&]() -> task<std::vector<piece>> { return read_runs(p.b); });
+            for (handle& h : writers) {
+                const io_result w = co_await h;
+                CHECK(w);
+            }
+            CHECK(p.a.close_write());
+            const std::vector<piece> runs = co_await reader;
+            CHECK(runs.size() == 6);
+            CHECK(std::all_of(runs.begin(), runs.end(),
+                              [](const piece& r) { return r.length == large; }));
+        }
+    });
+}
+
+TEST_CASE(
+    "tasks of two runtimes have turns on one stream, and the end of one lets the other go on") {
+    const watchdog dog;
+    for (int round = 0; round < scaled(40); ++round) {
+        runtime stays(options{.workers = 1});
+        std::optional<runtime> ends;
+        ends.emplace(options{.workers = 1 + static_cast<unsigned>(round) % 2});
+        tcp_pair p = connected_locally();
+        std::vector<handle> in_stays;
+        std::vector<handle> in_ends;
+        for (int i = 0; i < 3; ++i) {
+            // One at a time: who is first in line has the turn.
+            const char c = static_cast<char>('a' + i);
+            in_ends.push_back(i % 2 == round / 2 % 2
+                                  ? ends->go(write_run, std::cref(p.a), 'z', large)
+                                  : ends->go(select_run, std::cref(p.a), 'z', large, 1h));
+            until_all_wait();
+            in_stays.push_back(stays.go(write_run, std::cref(p.a), c, 1000));
+            until_all_wait();
+        }
+        ends.reset();
+        stays.block_on([&]() -> task<> {
+            auto reader = go([&]() -> task<std::vector<piece>> { return read_runs(p.b); });
+            for (handle& h : in_stays) {
+                const io_result w = co_await h;
+                CHECK(w);
+            }
+            CHECK(p.a.close_write());
+            const std::vector<piece> runs = co_await reader;
+            const std::vector<piece> expected{
+                {'z', runs.front().length}, {'a', 1000}, {'b', 1000}, {'c', 1000}};
+            CHECK(runs == expected);
+        });
+    }
+}
+
+TEST_CASE("a dump says of those that wait for their turn what they will wait for") {
+    run_at(1, []() -> task<> {
+        tcp_pair p = connected_locally();
+        std::vector<handle> writers;
+        for (char c = 'a'; c < 'd'; ++c) {
+            writers.push_back(go(write_run, std::cref(p.a), c, large));
+            co_await settle();
+        }
+        const std::string dump = dump_tasks();
+        CHECK(dump.find("\n3 tasks, ") != std::string::npos);
+        CHECK(dump.find(" [IO wait (write)]:\n") != std::string::npos);
+        p.a.close();
+        for (handle& h : writers) {
+            const io_result w = co_await h;
+            CHECK(w.error() == errc::closed);
+        }
+    });
 }

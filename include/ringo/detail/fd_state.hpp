@@ -29,7 +29,9 @@
 //   - The arm of a select takes the turn for the one call it makes when it has won, and is ready
 //     only when nobody has it. Else it queues among the others and is handed the turn like them. If
 //     its call finds the descriptor not ready, the turn goes to the next, and the select, which has
-//     changed nothing, waits anew. A write of which the call has sent a part keeps the turn.
+//     changed nothing, waits anew: first for readiness, whoever's turn it is, and then for the
+//     turn. (Two that queued again at once would hand each other the turn until something
+//     arrives.) A write of which the call has sent a part keeps the turn.
 //   - A frame that is destroyed with its runtime ends its operation, and so hands the turn to
 //     somebody who is destroyed later.
 // So at most one operation of a direction is between the start of its first call and the end of its
@@ -173,6 +175,8 @@ protected:
     /// it is not to be made. True: it may be made; end_call or hand_over follows.
     bool begin_call(std::error_code& over) noexcept;
     void end_call() noexcept;
+    /// Instead, after a call that has found the descriptor not ready.
+    void not_ready() noexcept;
     /// `op`, which is about to be awaited, does the rest: it gets the turn.
     void hand_over(fd_op& op) noexcept;
 
@@ -185,6 +189,7 @@ private:
     fd_state::direction dir_;
     bool at_once_;
     bool ready_ = false;
+    bool in_vain_ = false;  // the last call was, and nothing has woken it since
     bool entered_ = false;  // counted among the users, with the turn
 };
 
