@@ -32,9 +32,8 @@ void fd_state::pass_on(direction d, wake_list& woken) noexcept {
         return;
     }
     if (n->kind == is_operation) {
-        auto* const op = static_cast<fd_op*>(n->slot);
-        op->place_ = fd_op::place::has_turn;
-        turn_[d] = reinterpret_cast<std::uintptr_t>(op);
+        static_cast<fd_op*>(n->slot)->place_ = fd_op::place::has_turn;
+        turn_[d] = reinterpret_cast<std::uintptr_t>(static_cast<routine*>(n->owner));
     } else {
         n->kind = has_turn;
         turn_[d] = an_arm;
@@ -58,7 +57,8 @@ void fd_state::cancel_ops(direction d, wake_list& woken) noexcept {
         return;
     }
     if (turn_[d] != nobody && turn_[d] != an_arm) {
-        routine* const r = reinterpret_cast<fd_op*>(turn_[d])->frame_->self();
+        // At the end of a runtime the frame of an operation may be gone before the operation.
+        auto* const r = reinterpret_cast<routine*>(turn_[d]);
         io_cancel(r, r->state.load(std::memory_order_seq_cst));
     }
     while (wait_node* n = queue_[d].front()) {
@@ -209,6 +209,7 @@ bool fd_op::begin() noexcept {
     }
     fd = s->fd();
     abort = &s->ends_[dir_];
+    routine* const me = frame_->self();
     {
         const std::lock_guard guard(s->lock_);
         if (place_ == place::nowhere) [[likely]] {
@@ -219,17 +220,17 @@ bool fd_op::begin() noexcept {
             ++s->users_;
             if (s->use_ == fd_state::use::side_by_side) {
                 place_ = place::in_queue;
-                std::construct_at(&node_, frame_->self());
+                std::construct_at(&node_, me);
                 s->queue_[dir_].push_back(node_);
             } else if (s->turn_[dir_] != fd_state::nobody) {
                 place_ = place::in_queue;
                 return queue_up();  // of what is in the frame, nothing is touched after that
             } else {
                 place_ = place::has_turn;
-                s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(this);
+                s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(me);
             }
         } else {  // an arm's that has been handed over
-            s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(this);
+            s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(me);
         }
     }
     return io_start(frame_, *this);

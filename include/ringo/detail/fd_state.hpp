@@ -146,7 +146,7 @@ private:
     const use use_;
     // Why operations end; changed under lock_, looked at also without.
     std::atomic<std::uint8_t> ends_[2] = {};
-    std::uintptr_t turn_[2] = {nobody, nobody};  // or an_arm, or the fd_op that has it
+    std::uintptr_t turn_[2] = {nobody, nobody};  // or an_arm, or the routine of the fd_op
     wait_queue queue_[2];                        // for the turn; side by side, all operations
 
     wait_queue selects_[2];  // that wait for readiness
