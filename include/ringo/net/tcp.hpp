@@ -113,8 +113,9 @@ public:
     ///
     /// **Resumes** on a worker. **Result**: the number of bytes, 0 at the end of the stream; or an
     /// error. **Cancellation**: ends with the context's err() once the kernel has let go of the
-    /// buffer; bytes that have arrived are returned instead. **Cancel safety**: no byte is lost.
-    /// The buffer must stay valid until then. An empty buffer yields 0 at once.
+    /// buffer; bytes that have arrived are returned instead. **Cancel safety**: no byte is lost; as
+    /// an arm of a select it happens only when nobody else is reading. The buffer must stay valid
+    /// until then. An empty buffer yields 0 at once.
     [[nodiscard("read does nothing until it is awaited")]] detail::read_awaiter
     read(std::span<std::byte> buffer) const noexcept {
         return detail::read_awaiter(fd_.get(), buffer);
@@ -134,7 +135,8 @@ public:
     /// the stream; for an arm take read.
     task<io_result> read_exactly(std::span<std::byte> buffer) const;
 
-    /// Writes all of `bytes`, and nobody else writes in between.
+    /// Writes all of `bytes`, and nobody else writes in between; waits while there is no room, and
+    /// while it is the turn of others who write.
     ///
     /// **Resumes** on a worker. **Result**: the size of `bytes`, or an error;
     /// io_result::transferred() tells how much of it was sent before.
