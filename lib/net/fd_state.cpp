@@ -246,9 +246,8 @@ bool fd_op::queue_up() noexcept {
     if (publish_wait(me)) [[likely]] {
         return true;
     }
-    s->queue_[dir_].remove(node_);
     me->set_flag(routine::retry_io, false);
-    res = -ECANCELED;
+    res = -ECANCELED;  // end() takes the node out
     return false;
 }
 
