@@ -6,7 +6,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -178,39 +177,6 @@ TEST_CASE("whatever ends writes, the stream is a sequence of their beginnings") 
             }
         });
     }
-}
-
-TEST_CASE("a select takes no turn that somebody takes while it looks") {
-    run_at(4, []() -> task<> {
-        tcp_pair p = connected_locally();
-        constexpr int writers = 3;
-        std::vector<join_handle<void>> all;
-        for (int i = 0; i < writers; ++i) {
-            all.push_back(go([&, i]() -> task<> {
-                const std::string text(20'000, static_cast<char>('a' + i));
-                for (int k = 0; k < scaled(1000); ++k) {
-                    const io_result w = co_await p.a.write(text);
-                    CHECK(w);
-                }
-            }));
-            all.push_back(go([&, i]() -> task<> {
-                for (int k = 0; k < scaled(1000); ++k) {
-                    const io_result w = co_await select_run(p.a, static_cast<char>('A' + i), 3, 1h);
-                    CHECK(w);
-                }
-            }));
-        }
-        auto reader = go([&]() -> task<std::vector<piece>> { return read_runs(p.b); });
-        for (auto& h : all) {
-            co_await h;
-        }
-        CHECK(p.a.close_write());
-        const std::vector<piece> runs = co_await reader;
-        const auto mixed = std::count_if(runs.begin(), runs.end(), [](const piece& r) {
-            return r.length % (r.of < 'a' ? 3 : 20'000) != 0;
-        });
-        CHECK(mixed == 0);
-    });
 }
 
 TEST_CASE("whatever ends reads, each byte is somebody's") {

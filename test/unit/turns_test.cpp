@@ -506,6 +506,21 @@ TEST_CASE("a select that is ended in its turn has given it back when its handler
     });
 }
 
+TEST_CASE("a select takes no turn that somebody takes while it looks") {
+    run_at(1, []() -> task<> {
+        tcp_pair p = connected_locally();
+        net::detail::write_arm arm(p.a.write("x"));
+        CHECK(arm.prepare(true));
+        CHECK(arm.ready());
+        auto writer = go(write_run, std::cref(p.a), 'a', large);
+        co_await settle();
+        CHECK_FALSE(arm.ready());
+        p.a.close();
+        const io_result w = co_await writer;
+        CHECK(w.error() == errc::closed);
+    });
+}
+
 TEST_CASE("a write that fails lets the next one have its turn") {
     run_at(1, []() -> task<> {
         tcp_pair p = connected_locally();
