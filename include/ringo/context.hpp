@@ -49,12 +49,17 @@ struct RINGO_API context_state {
 
     std::atomic<std::uint32_t> refs{1};
     std::atomic<std::uint32_t> phase{live};  // of cancellable contexts only
+    spin_lock lock;                          // of cancellable contexts only: see cancel_state
     context_state* node;                     // the nearest cancellable context, itself included
     context_state* parent;                   // owned; null for background
 
     bool is_cancelled() const noexcept {
         // seq_cst: pairs with waiter::begin (see routine.hpp).
         return node->phase.load(std::memory_order_seq_cst) != live;
+    }
+    /// What guards those who wait for the end of this context; null: it never ends.
+    const spin_lock* waiters_lock() const noexcept {
+        return node->parent != nullptr ? &node->lock : nullptr;
     }
 };
 
@@ -123,7 +128,9 @@ public:
     /// Every waiter is told, and the state stays. For background() that is never.
     /// **Resumes** on a worker. **Cancellation**: throws ringo::canceled, unless the same cancel
     /// made this context done: then it returns. **Cancel safety**: losing a select changes nothing.
-    detail::done_awaiter done() const noexcept;
+    detail::done_awaiter done() const& noexcept;
+    /// @overload
+    detail::done_awaiter done() const&& noexcept;
 
     /// {} while live; then errc::canceled or errc::deadline_exceeded. Once set, done() is ready.
     std::error_code err() const noexcept;
@@ -304,29 +311,77 @@ RINGO_API bool wait_forever(routine* r) noexcept;
 /// True when an operation that starts now must end at once.
 inline bool starts_cancelled(const routine* r) noexcept { return r->ctx->is_cancelled(); }
 
+/// A context that is borrowed from the handle, or owned. Looking at it where done() is written
+/// needs no reference; waiting does, and so does being moved elsewhere.
+class context_hold {
+public:
+    explicit context_hold(context_state* c) noexcept : ctx_(c) {}
+    /// As it is: borrowed, or owned.
+    context_hold(context_hold&& other) noexcept
+        : ctx_(other.ctx_), owned_(std::exchange(other.owned_, false)) {}
+    context_hold& operator=(context_hold&&) = delete;
+    ~context_hold() {
+        if (owned_) {
+            context_unref(ctx_);
+        }
+    }
+    void own() noexcept {
+        if (!owned_) {
+            context_ref(ctx_);
+            owned_ = true;
+        }
+    }
+    context_state* operator->() const noexcept { return ctx_; }
+    context_state* get() const noexcept { return ctx_; }
+
+private:
+    context_state* ctx_;
+    bool owned_ = false;
+};
+
 /// The awaiter of context::done().
 class RINGO_API [[nodiscard("done waits for nothing until it is awaited")]] done_awaiter {
 public:
-    explicit done_awaiter(context_state* c) noexcept : ctx_(c) { context_ref(ctx_); }
-    done_awaiter(done_awaiter&& other) noexcept
-        : ctx_(std::exchange(other.ctx_, background_state())) {}
-    ~done_awaiter();
+    explicit done_awaiter(context_state* c) noexcept : ctx_(c) {}
+    done_awaiter(done_awaiter&& other) noexcept : ctx_(std::move(other.ctx_)) { ctx_.own(); }
+    ~done_awaiter() {
+        if (waiting_) [[unlikely]] {
+            leave();
+        }
+    }
+    /// To be awaited where it is written, or moved.
+    static constexpr bool at_once = true;
+    void own() noexcept { ctx_.own(); }
     void attach(promise_base& p) noexcept { frame_ = &p; }
     bool await_ready() const noexcept { return ctx_->is_cancelled(); }
     bool await_suspend(awaiting_frame) { return suspend(); }
-    void await_resume();
+    void await_resume() {
+        if (waiting_) [[unlikely]] {
+            finish();
+        }
+    }
 
 private:
     friend class done_arm;
     bool suspend();
-    context_state* ctx_;
+    void finish();
+    void leave() noexcept;
+    context_hold ctx_;
+    bool waiting_ = false;
     promise_base* frame_ = nullptr;
-    wait_node node_;
+    union {
+        wait_node node_;  // made when it has to wait
+    };
 };
 
 }  // namespace detail
 
-inline detail::done_awaiter context::done() const noexcept { return detail::done_awaiter(state_); }
+inline detail::done_awaiter context::done() const& noexcept { return detail::done_awaiter(state_); }
+inline detail::done_awaiter context::done() const&& noexcept {
+    detail::done_awaiter d(state_);
+    d.own();  // the handle may be gone before it is awaited
+    return d;
+}
 
 /// Waits until the current context is cancelled. As context::done, for the current one.
 inline detail::done_awaiter done() noexcept {

@@ -52,7 +52,6 @@ struct cancel_state : context_state {
 
     const bool is_root = false;      // of a runtime
     std::atomic<bool> taken{false};  // somebody cancels it, or has
-    spin_lock lock;
     bool attached = false;               // guarded by the parent's lock
     cancel_state* child_prev = nullptr;  // guarded by the parent's lock
     cancel_state* child_next = nullptr;

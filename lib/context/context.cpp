@@ -351,14 +351,12 @@ std::error_code cancel_error(const routine* r) noexcept {
 
 // --- done() -------------------------------------------------------------------------------------
 
-done_awaiter::~done_awaiter() {
-    if (cancel_state* n = cancel_node(ctx_)) {
-        if (node_.owner != nullptr) {
-            const std::lock_guard guard(n->lock);
-            n->waiters.remove(node_);
-        }
+void done_awaiter::leave() noexcept {
+    if (cancel_state* const n = cancel_node(ctx_.get())) {
+        const std::lock_guard guard(n->lock);
+        n->waiters.remove(node_);
     }
-    context_unref(ctx_);
+    waiting_ = false;
 }
 
 bool wait_forever(routine* r) noexcept {
@@ -381,10 +379,12 @@ bool wait_forever(routine* r) noexcept {
 bool done_awaiter::suspend() {
     routine* const r = frame_->self();
     r->leaf = frame_;
-    node_.owner = r;
+    std::construct_at(&node_, r);
+    waiting_ = true;
     static constexpr wait_ops ops{"context done"};
     r->aux = reinterpret_cast<std::uintptr_t>(&ops);
-    cancel_state* const n = cancel_node(ctx_);
+    ctx_.own();  // whoever has lent it may let go of it meanwhile
+    cancel_state* const n = cancel_node(ctx_.get());
     if (n == nullptr) {  // never: but the current context may end the wait
         return wait_forever(r);
     }
@@ -400,22 +400,13 @@ bool done_awaiter::suspend() {
     return true;
 }
 
-void done_awaiter::await_resume() {
-    if (frame_ == nullptr) {
-        return;
-    }
+void done_awaiter::finish() {
     routine* const r = frame_->self();
-    if (node_.owner != nullptr) {
-        if (cancel_state* n = cancel_node(ctx_)) {
-            const std::lock_guard guard(n->lock);
-            n->waiters.remove(node_);
-        }
-        node_.owner = nullptr;
-        const wait_phase p = r->phase();
-        r->end_wait();
-        if (p == wait_phase::canceled && !ctx_->is_cancelled()) {
-            throw_canceled(r);
-        }
+    leave();
+    const wait_phase p = r->phase();
+    r->end_wait();
+    if (p == wait_phase::canceled && !ctx_->is_cancelled()) {
+        throw_canceled(r);
     }
 }
 

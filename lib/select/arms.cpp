@@ -40,22 +40,13 @@ void timeout_arm::unlink() noexcept { home_->timers->remove_locked(timer_); }
 
 // --- done() -------------------------------------------------------------------------------------
 
-done_arm::done_arm(done_awaiter&& a) noexcept
-    : select_arm(kind::quick), ctx_(std::exchange(a.ctx_, background_state())) {
-    cancel_state* const n = cancel_node(ctx_);
-    lock_ = n != nullptr ? key(n->lock) : 0;
-}
-done_arm::done_arm(done_arm&& other) noexcept
-    : select_arm(std::move(other)), ctx_(std::exchange(other.ctx_, background_state())) {}
-done_arm::~done_arm() { context_unref(ctx_); }
-bool done_arm::ready() noexcept { return ctx_->is_cancelled(); }
-bool done_arm::surely_not_ready() const noexcept { return !ctx_->is_cancelled(); }
 bool done_arm::commit(wake_list&) noexcept { return true; }
 bool done_arm::link() {
-    cancel_node(ctx_)->waiters.push_back(node_);
+    ctx_.own();  // whoever has lent it may let go of it meanwhile
+    cancel_node(ctx_.get())->waiters.push_back(node_);
     return true;
 }
-void done_arm::unlink() noexcept { cancel_node(ctx_)->waiters.remove(node_); }
+void done_arm::unlink() noexcept { cancel_node(ctx_.get())->waiters.remove(node_); }
 bool done_arm::outlives_cancel() const noexcept { return true; }
 
 // --- routines -----------------------------------------------------------------------------------

@@ -121,19 +121,6 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
-/// The only arm beside an otherwise: there is no snapshot to be taken of a single source, so this
-/// needs no lock.
-bool select_round::surely_not_ready(const select_arm& a) noexcept {
-    switch (a.kind_) {
-    case select_arm::kind::recv:
-        return a.lock_ == 0 || reinterpret_cast<const channel_base*>(a.lock_)->surely_empty();
-    case select_arm::kind::send:
-        return a.lock_ == 0 || reinterpret_cast<const channel_base*>(a.lock_)->surely_full();
-    case select_arm::kind::quick: return a.surely_not_ready();
-    default: return false;
-    }
-}
-
 /// Where all arms are channels': one is drawn before anybody looks, and if it is ready it happens,
 /// under its lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n,
 /// each is drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes
@@ -167,7 +154,8 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         look_at_done_arms(r, arms, n, has_otherwise);
         return false;
     }
-    if (n == 1 && has_otherwise && surely_not_ready(*arms[0])) {
+    // There is no snapshot to be taken of a single source, so this needs no lock.
+    if (n == 1 && has_otherwise && arms[0]->surely_not_ready()) {
         winner_ = otherwise;
         return continue_or_yield(r);
     }

@@ -381,31 +381,6 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("done() of a context is ready for every waiter, and wins over the same cancel") {
-    run_at(2, []() -> task<> {
-        auto [c, cancel] = with_cancel(current_context());
-        std::atomic<int> n{0};
-        wait_group all;
-        const context mine = c;
-        for (int i = 0; i < 100; ++i) {
-            all.go([&]() -> task<> {
-                co_await mine.done();
-                ++n;
-            });
-            auto under = [&](context) -> task<> {
-                co_await mine.done();  // its own context: both are true at once
-                ++n;
-            };
-            all.go(under, mine);
-        }
-        co_await sleep(1ms);
-        cancel();
-        co_await all.wait();
-        CHECK(n == 200);
-        co_await mine.done();
-    });
-}
-
 TEST_CASE("a cancel from a plain thread reaches tasks; a storm of them loses nobody") {
     const ringo::test::watchdog dog;
     runtime rt(options{.workers = 2});
@@ -437,37 +412,6 @@ TEST_CASE("a cancel from a plain thread reaches tasks; a storm of them loses nob
         x.cancel();
         rt.block_on([&]() -> task<> { co_await h; });
         CHECK(ended == 20);
-    }
-}
-
-TEST_CASE("K1, K3: err() says so as soon as done() is ready, and done() as soon as err() does") {
-    for (const unsigned workers : {1U, 2U, 8U}) {
-        run_at(workers, []() -> task<> {
-            std::atomic<int> bad{0};
-            for (int i = 0; i < scaled(2000); ++i) {
-                cancelable_context x = with_cancel(context::background());
-                const cancelable_context below = with_cancel(x.ctx);
-                auto by_done = go([&]() -> task<> {
-                    co_await x.ctx.done();
-                    bad += x.ctx.err() ? 0 : 1;
-                });
-                auto by_err = go([&]() -> task<> {
-                    while (!x.ctx.err()) {
-                        co_await yield();
-                    }
-                    bad += x.ctx.cause() ? 0 : 1;
-                    co_await within(1h, x.ctx.done());
-                });
-                if (i % 2 == 0) {
-                    co_await yield();
-                }
-                x.cancel();
-                bad += x.ctx.err() ? 0 : 1;
-                co_await by_done;
-                co_await by_err;
-            }
-            CHECK(bad == 0);
-        });
     }
 }
 

@@ -478,68 +478,6 @@ TEST_CASE("a cancelled select throws and has taken nothing, whether it starts so
     }
 }
 
-TEST_CASE("a done arm that the same cancel makes ready wins over the exception") {
-    for (const unsigned workers : {1U, 2U, 8U}) {
-        run_at(workers, []() -> task<> {
-            channel<int> never;
-            channel<int> ready(1);
-            co_await ready.send(1);
-            for (int i = 0; i < scaled(500); ++i) {
-                cancelable_context x = with_cancel(current_context());
-                cancelable_context child = with_cancel(x.ctx);
-                std::atomic<int> ended{0};
-                const auto body = [&](context) -> task<> {
-                    co_await select(on(never.recv(), [] { FAIL("never"); }),
-                                    on(done(), [&] { ++ended; }));
-                    // And again, now that it starts cancelled: done, not the ready channel.
-                    co_await select(on(ready.recv(), [] { FAIL("under a cancelled context"); }),
-                                    on(done(), [&] { ++ended; }));
-                    co_await select(on(ready.recv(), [] { FAIL("under a cancelled context"); }),
-                                    on(done(), [&] { ++ended; }),
-                                    otherwise([] { FAIL("done is"); }));
-                };
-                // The arm is of the parent's, the wait of the child's.
-                const auto outer = [&](context) -> task<> {
-                    co_await select(on(never.recv(), [] { FAIL("never"); }),
-                                    on(x.ctx.done(), [&] { ++ended; }));
-                };
-                auto h = go(body, x.ctx);
-                auto g = go(outer, child.ctx);
-                if (i % 2 == 0) {
-                    co_await yield();
-                }
-                x.cancel();
-                co_await h;
-                co_await g;
-                CHECK(ended == 4);
-            }
-            CHECK(never.try_send(1).full());
-            CHECK(ready.size() == 1);
-        });
-    }
-}
-
-TEST_CASE("done arms: of background never, of another context; not after the select has gone on") {
-    run_at(2, []() -> task<> {
-        cancelable_context x = with_cancel(current_context());
-        channel<int> c;
-        auto h = go([&]() -> task<> { co_await c.send(1); });
-        co_await select(on(context::background().done(), [] { FAIL("never"); }),
-                        on(x.ctx.done(), [] { FAIL("not yet"); }), on(c.recv(), [] {}));
-        co_await h;
-        x.cancel();  // meets no node of the select
-        bool over = false;
-        co_await select(on(context::background().done(), [] { FAIL("never"); }),
-                        on(x.ctx.done(), [&] { over = true; }));
-        CHECK(over);
-        // A cancelled context of somebody else's is an arm like any other.
-        bool cancelled = co_await is_canceled([&] {
-            return within(1ms, select(on(context::background().done(), [] { FAIL("never"); })));
-        });
-        CHECK(cancelled);
-    });
-}
-
 TEST_CASE("cancels racing with sends: a select that ends by one has taken nothing") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {

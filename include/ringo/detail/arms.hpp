@@ -51,11 +51,17 @@ struct arm_of<sleep_awaiter> : std::type_identity<timeout_arm> {};
 class RINGO_API done_arm final : public select_arm {
 public:
     using result = void;
-    explicit done_arm(done_awaiter&& a) noexcept;
-    done_arm(done_arm&& other) noexcept;
-    ~done_arm();
-    bool ready() noexcept override;
-    bool surely_not_ready() const noexcept override;
+    explicit done_arm(done_awaiter&& a) noexcept : ctx_(std::move(a.ctx_)) {
+        if (const spin_lock* const l = ctx_->waiters_lock()) {
+            lock_ = key(*l);
+        }
+    }
+    done_arm(done_arm&& other) noexcept
+        : select_arm(std::move(other)), ctx_(std::move(other.ctx_)) {}
+    void own() noexcept { ctx_.own(); }
+    bool ready() noexcept override { return ctx_->is_cancelled(); }
+    bool surely_not_ready() const noexcept override { return !ctx_->is_cancelled(); }
+    bool take_at_once() const noexcept { return ctx_->is_cancelled(); }
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;
@@ -63,7 +69,7 @@ public:
     void take() const noexcept {}
 
 private:
-    context_state* ctx_;
+    context_hold ctx_;
 };
 template <>
 struct arm_of<done_awaiter> : std::type_identity<done_arm> {};

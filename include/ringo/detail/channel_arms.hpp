@@ -34,6 +34,9 @@ public:
     void own() noexcept { core_.own(); }
 
     bool ready() noexcept final { return core_->can_recv(); }
+    bool surely_not_ready() const noexcept final {
+        return core_ == nullptr || core_->surely_empty();
+    }
     bool commit(wake_list& woken) noexcept final {
         waiter* w = nullptr;
         const bool done = core_->try_take(value_, w) || core_->closed;
@@ -81,6 +84,9 @@ public:
     void own() noexcept { core_.own(); }
 
     bool ready() noexcept final { return core_->can_send(); }
+    bool surely_not_ready() const noexcept final {
+        return core_ == nullptr || core_->surely_full();
+    }
     bool commit(wake_list& woken) noexcept final {
         if (core_->closed) {
             closed_ = true;

@@ -252,7 +252,7 @@ struct promise_common : promise_base {
             if constexpr (requires { std::remove_cvref_t<A>::at_once; }) {
                 static_assert(!std::is_lvalue_reference_v<A>,
                               "ringo: await the operation where it is written, as in co_await "
-                              "ch.recv(); one kept in a variable may outlive its channel");
+                              "ch.recv(); one kept in a variable may outlive what it works on");
             }
             a.attach(*this);
 #if defined(__clang__)

@@ -42,7 +42,7 @@ namespace ringo::detail {
 class RINGO_API select_arm {
 public:
     /// Those that the algorithm knows, which spares a call.
-    enum class kind : std::uint8_t { other, prepared, quick, recv, send };
+    enum class kind : std::uint8_t { other, prepared, recv, send };
 
     explicit select_arm(kind k = kind::other) noexcept : kind_(k) {}
     select_arm(select_arm&& other) noexcept : lock_(other.lock_), kind_(other.kind_) {}
@@ -53,8 +53,7 @@ public:
     virtual bool prepare(bool may_wait);
     /// Could it happen now?
     virtual bool ready() noexcept = 0;
-    /// Without the lock, of kinds recv, send and quick: it could certainly not at some moment
-    /// during the call.
+    /// Without the lock: it could certainly not at some moment during the call.
     virtual bool surely_not_ready() const noexcept;
     /// Makes it happen. False: it is not ready after all.
     virtual bool commit(wake_list& woken) noexcept = 0;
@@ -103,6 +102,7 @@ public:
     /// At the end of a suspended select that is never resumed.
     void abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     std::size_t winner() const noexcept { return winner_; }
+    void decide(std::size_t winner) noexcept { winner_ = winner; }
     /// After start, and after the suspension if there was one, of a single arm. @return whether
     /// there was @throws ringo::canceled
     bool finish_one(promise_base* frame, select_arm& arm) {
@@ -126,7 +126,6 @@ public:
 
 private:
     static bool is_ready(select_arm& a) noexcept;
-    static bool surely_not_ready(const select_arm& a) noexcept;
     static void take_leave(select_arm& a) noexcept;
     bool take_one_at_random(select_arm* const* arms, std::size_t n);
     enum class step : std::uint8_t { decided, suspended, again };
@@ -150,6 +149,8 @@ public:
         }
     }
     void set(std::size_t i, select_arm& a) noexcept { arms_[i] = &a; }
+    /// Instead of start: `winner` has been found without a round.
+    void decide(std::size_t winner) noexcept { round_.decide(winner); }
     bool start(promise_base* frame) {
         frame_ = frame;
         return round_.start(frame, arms_.data(), N, has_otherwise_);

@@ -25,6 +25,7 @@ namespace ringo::detail {
 template <class R, class... On>
 class select_awaiter {
     using list = arm_list<On...>;
+    using ons = std::tuple<On...>;
 
 public:
     explicit select_awaiter(On&&... on)
@@ -36,7 +37,29 @@ public:
     /// To be awaited where it is written, or moved.
     static constexpr bool at_once = true;
     void attach(promise_base& p) noexcept { frame_ = &p; }
-    static constexpr bool await_ready() noexcept { return false; }
+    /// Without a round where one arm beside an otherwise can be told by a look at it.
+    bool await_ready() noexcept {
+        if constexpr (list::size == 1 && count_otherwise<On...> == 1) {
+            constexpr std::size_t arm_at = std::tuple_element_t<0, ons>::is_otherwise ? 1 : 0;
+            routine* const r = frame_->self();
+            if (!starts_cancelled(r) && r->ticks > 0) {
+                auto& arm = std::get<arm_at>(ons_).arm;
+                if (arm.surely_not_ready()) {
+                    --r->ticks;
+                    wait_.decide(select_round::otherwise);
+                    return true;
+                }
+                if constexpr (requires { arm.take_at_once(); }) {
+                    if (arm.take_at_once()) {
+                        --r->ticks;
+                        wait_.decide(0);
+                        return true;
+                    }
+                }
+            }
+        }
+        return false;
+    }
     bool await_suspend(awaiting_frame) {
         list::bind(wait_, ons_);
         return wait_.start(frame_);
@@ -48,7 +71,7 @@ public:
 
 private:
     // Before the wait, which looks at the arms when it is destroyed early.
-    std::tuple<On...> ons_;
+    ons ons_;
     promise_base* frame_ = nullptr;
     select_wait<list::size> wait_;
 };

@@ -153,7 +153,9 @@ ringo::task<outcome> pool_row(params p) {
     ringo::pool<long> pool;
     const auto body = [&pool](share& s) -> ringo::task<> {
         std::uint64_t sum = 0;
+        bool any = false;
         while (s.next()) {
+            any = true;
             for (long i = 0; i < Put; ++i) {
                 pool.put(1);
             }
@@ -161,7 +163,7 @@ ringo::task<outcome> pool_row(params p) {
                 sum += static_cast<std::uint64_t>(pool.get());
             }
         }
-        if (sum == 0) {
+        if (any && sum == 0) {
             bench::die("go_pool: it keeps nothing");
         }
         co_return;
