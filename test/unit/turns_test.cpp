@@ -4,6 +4,8 @@
 #include "../support/progress.hpp"
 #include "../support/stream_runs.hpp"
 
+#include "sched/sched.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -548,8 +550,7 @@ TEST_CASE("a task whose worker has been given away has its turn as others do") {
             // before it.
             auto blocks = [&](char c) -> task<io_result> {
                 const std::string text(large, c);
-                const std::uint64_t before = rt.stats().handoffs;
-                until([&] { return rt.stats().handoffs != before; });
+                until([] { return ringo::detail::this_machine()->p.load() == nullptr; });
                 co_return co_await p.a.write(text);
             };
             std::vector<handle> writers;
