@@ -211,7 +211,8 @@ void report_deadlock() noexcept {
     std::string text = "ringo: fatal: all tasks are asleep - deadlock!\n";
     try {
         for (runtime_core* const rt : all_runtimes()) {
-            text += "\n" + describe_tasks(*rt);
+            text += "\n";
+            text += describe_tasks(*rt);
         }
     } catch (...) {
         text += "ringo: out of memory while listing the tasks\n";

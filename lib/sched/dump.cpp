@@ -288,7 +288,8 @@ std::string dump_tasks() {
     const std::lock_guard alive(detail::runtimes_mutex);
     for (std::size_t i = 1; i <= detail::max_runtimes; ++i) {
         if (detail::runtime_core* const rt = detail::runtime_at(static_cast<std::uint8_t>(i))) {
-            text += (text.empty() ? "" : "\n") + detail::describe_paused(*rt);
+            text += text.empty() ? "" : "\n";
+            text += detail::describe_paused(*rt);
         }
     }
     return text;

@@ -121,12 +121,13 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
-/// Where all arms are channels': one is drawn before anybody looks, and if it is ready it happens,
-/// under its lock alone. Otherwise all are asked. Uniform all the same: of k ready ones among n,
-/// each is drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes
-/// 1/k.
+std::size_t select_round::one_of(std::size_t n) noexcept {
+    return static_cast<std::size_t>(((next_random() >> 32) * n) >> 32);
+}
+
+/// As select_awaiter::take_one_at_random, for arms that are not known when this is compiled.
 bool select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
-    const std::size_t i = static_cast<std::size_t>(((next_random() >> 32) * n) >> 32);
+    const std::size_t i = one_of(n);
     select_arm& a = *arms[i];
     if (a.lock_ == 0 || !std::all_of(arms, arms + n, [](const select_arm* x) {
             return x->kind_ == select_arm::kind::recv || x->kind_ == select_arm::kind::send;
@@ -146,7 +147,7 @@ bool select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
 }
 
 bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
-                         bool has_otherwise, const wait_ops* ops) {
+                         bool has_otherwise, const wait_ops* ops, bool drawn) {
     routine* const r = frame->self();
     r->leaf = frame;
     winner_ = none;
@@ -159,7 +160,7 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         winner_ = otherwise;
         return continue_or_yield(r);
     }
-    if (n > 1 && take_one_at_random(arms, n)) {
+    if (!drawn && n > 1 && take_one_at_random(arms, n)) {
         return continue_or_yield(r);
     }
     if (ops == nullptr) {

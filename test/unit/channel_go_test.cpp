@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Go's own tests of channels, written anew. The rules one by one are in channel_test.cpp, select's
-// in select_test.cpp.
+// in select_test.cpp and select_peers_test.cpp.
 #include "../support/co_test.hpp"
 
 #include <doctest/doctest.h>

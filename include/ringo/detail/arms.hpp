@@ -30,6 +30,7 @@ public:
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;
+    bool take_now() const noexcept { return at_ <= std::chrono::steady_clock::now(); }
     time_point take() const noexcept { return at_; }
 
 private:
@@ -61,7 +62,7 @@ public:
     void own() noexcept { ctx_.own(); }
     bool ready() noexcept override { return ctx_->is_cancelled(); }
     bool surely_not_ready() const noexcept override { return !ctx_->is_cancelled(); }
-    bool take_at_once() const noexcept { return ctx_->is_cancelled(); }
+    bool take_now() const noexcept { return ctx_->is_cancelled(); }
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;

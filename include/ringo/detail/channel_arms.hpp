@@ -6,11 +6,27 @@
 #include <ringo/detail/channel_core.hpp>
 #include <ringo/detail/select_arm.hpp>
 
+#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 namespace ringo::detail {
+
+/// Does something to a channel under its lock, and wakes whom that has released.
+template <class F>
+bool now(spin_lock& lock, F change) noexcept {
+    waiter* woken = nullptr;
+    bool done;
+    {
+        const std::lock_guard guard(lock);
+        done = change(woken);
+    }
+    if (woken != nullptr) {
+        wake(woken);
+    }
+    return done;
+}
 
 /// recv as an arm of a select.
 template <class T>
@@ -39,11 +55,16 @@ public:
     }
     bool commit(wake_list& woken) noexcept final {
         waiter* w = nullptr;
-        const bool done = core_->try_take(value_, w) || core_->closed;
+        const bool done = take_locked(w);
         if (w != nullptr) {
             woken.push(w);
         }
         return done;
+    }
+    /// Ready and made to happen, by the channel's lock alone.
+    bool take_now() noexcept {
+        return !surely_not_ready() &&
+               now(core_->lock, [this](waiter*& w) { return take_locked(w); });
     }
     bool link() noexcept final {
         node_.slot = &value_;
@@ -54,6 +75,9 @@ public:
     result take() { return unpack<T>(std::move(value_)); }
 
 private:
+    bool take_locked(waiter*& woken) noexcept {
+        return core_->try_take(value_, woken) || core_->closed;
+    }
     channel_ref<T> core_;
     std::optional<item> value_;
     bool last_ = false;  // this one has to free the channel
@@ -88,16 +112,17 @@ public:
         return core_ == nullptr || core_->surely_full();
     }
     bool commit(wake_list& woken) noexcept final {
-        if (core_->closed) {
-            closed_ = true;
-            return true;
-        }
         waiter* w = nullptr;
-        const bool done = core_->try_put(value_, w);
+        const bool done = put_locked(w);
         if (w != nullptr) {
             woken.push(w);
         }
         return done;
+    }
+    /// Ready and made to happen, by the channel's lock alone.
+    bool take_now() noexcept {
+        return !surely_not_ready() &&
+               now(core_->lock, [this](waiter*& w) { return put_locked(w); });
     }
     bool link() noexcept final {
         node_.slot = &value_;
@@ -113,6 +138,10 @@ public:
     }
 
 private:
+    bool put_locked(waiter*& woken) noexcept {
+        closed_ = core_->closed;
+        return closed_ || core_->try_put(value_, woken);
+    }
     channel_ref<T> core_;
     item value_;
     bool closed_ = false;

@@ -94,9 +94,13 @@ public:
     static constexpr std::size_t otherwise = SIZE_MAX - 1;
     static constexpr std::size_t no_processor = SIZE_MAX - 2;
 
+    /// One of 0 … n - 1, each with the same probability.
+    static std::size_t one_of(std::size_t n) noexcept;
+
     /// @return true: suspend, then call finish. False: winner() is known already.
+    /// `drawn`: the caller has tried one at random itself.
     bool start(promise_base* frame, select_arm* const* arms, std::size_t n, bool has_otherwise,
-               const wait_ops* ops = nullptr);
+               const wait_ops* ops = nullptr, bool drawn = false);
     /// After the suspension.
     void finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     /// At the end of a suspended select that is never resumed.
@@ -151,9 +155,9 @@ public:
     void set(std::size_t i, select_arm& a) noexcept { arms_[i] = &a; }
     /// Instead of start: `winner` has been found without a round.
     void decide(std::size_t winner) noexcept { round_.decide(winner); }
-    bool start(promise_base* frame) {
+    bool start(promise_base* frame, bool drawn = false) {
         frame_ = frame;
-        return round_.start(frame, arms_.data(), N, has_otherwise_);
+        return round_.start(frame, arms_.data(), N, has_otherwise_, nullptr, drawn);
     }
     /// @throws ringo::canceled
     std::size_t finish() {

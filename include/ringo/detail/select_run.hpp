@@ -21,6 +21,12 @@
 
 namespace ringo::detail {
 
+/// Whether an arm's readiness is its own affair: it can be tried without the others.
+template <class On>
+inline constexpr bool can_be_drawn = true;
+template <class A, class F>
+inline constexpr bool can_be_drawn<on_arm<A, F>> = requires(A& arm) { arm.take_now(); };
+
 /// select with arms and handlers that need no coroutine of their own.
 template <class R, class... On>
 class select_awaiter {
@@ -37,32 +43,34 @@ public:
     /// To be awaited where it is written, or moved.
     static constexpr bool at_once = true;
     void attach(promise_base& p) noexcept { frame_ = &p; }
-    /// Without a round where one arm beside an otherwise can be told by a look at it.
-    bool await_ready() noexcept {
-        if constexpr (list::size == 1 && count_otherwise<On...> == 1) {
-            constexpr std::size_t arm_at = std::tuple_element_t<0, ons>::is_otherwise ? 1 : 0;
-            routine* const r = frame_->self();
-            if (!starts_cancelled(r) && r->ticks > 0) {
-                auto& arm = std::get<arm_at>(ons_).arm;
-                if (arm.surely_not_ready()) {
-                    --r->ticks;
-                    wait_.decide(select_round::otherwise);
-                    return true;
-                }
-                if constexpr (requires { arm.take_at_once(); }) {
-                    if (arm.take_at_once()) {
-                        --r->ticks;
-                        wait_.decide(0);
-                        return true;
-                    }
-                }
-            }
+    /// Without a round where that can be: one arm beside an otherwise is told by a look at it, and
+    /// of several one is tried.
+    bool await_ready() {
+        routine* const r = frame_->self();
+        if (starts_cancelled(r) || r->ticks <= 0) {
+            return false;
         }
-        return false;
+        std::size_t winner = select_round::none;
+        if constexpr (list::size == 1 && count_otherwise<On...> == 1) {
+            auto& arm = std::get<std::tuple_element_t<0, ons>::is_otherwise ? 1 : 0>(ons_).arm;
+            if (arm.surely_not_ready()) {
+                winner = select_round::otherwise;
+            } else if (take(arm)) {
+                winner = 0;
+            }
+        } else if constexpr (list::size > 1 && (can_be_drawn<On> && ...)) {
+            winner = take_one_at_random();
+        }
+        if (winner == select_round::none) {
+            return false;
+        }
+        --r->ticks;
+        wait_.decide(winner);
+        return true;
     }
     bool await_suspend(awaiting_frame) {
         list::bind(wait_, ons_);
-        return wait_.start(frame_);
+        return wait_.start(frame_, true);
     }
     R await_resume() {
         return list::template visit<R>(wait_.finish(), ons_,
@@ -70,6 +78,29 @@ public:
     }
 
 private:
+    /// One is drawn before anybody looks, and if it is ready it happens, under its lock alone.
+    /// Otherwise a round asks all of them. Uniform all the same: of k ready ones among n, each is
+    /// drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes 1/k.
+    /// So all arms have to be of the kinds that can be tried here.
+    std::size_t take_one_at_random() {
+        const std::size_t i = select_round::one_of(list::size);
+        const auto try_it = [](auto& on) {
+            if constexpr (std::remove_reference_t<decltype(on)>::is_otherwise) {
+                return false;
+            } else {
+                return take(on.arm);
+            }
+        };
+        return list::template visit<bool>(i, ons_, try_it) ? i : select_round::none;
+    }
+    template <class Arm>
+    static bool take(Arm& arm) {
+        if constexpr (requires { arm.take_now(); }) {
+            return arm.take_now();
+        } else {
+            return false;
+        }
+    }
     // Before the wait, which looks at the arms when it is destroyed early.
     ons ons_;
     promise_base* frame_ = nullptr;
