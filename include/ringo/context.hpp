@@ -85,7 +85,8 @@ public:
     context_binding(const context_binding&) = delete;
     context_binding& operator=(const context_binding&) = delete;
     ~context_binding();
-    void enter(routine* r) noexcept;
+    /// @throws std::bad_alloc, and then has done nothing
+    void enter(routine* r);
     void leave() noexcept;
     context_state* state() const noexcept { return ctx_; }
     /// Before enter: brings another context instead; takes over the reference.

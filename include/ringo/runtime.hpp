@@ -119,6 +119,9 @@ public:
 
     /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is
     /// left: it is not resumed again, its I/O is cancelled and awaited, its destructors run.
+    ///
+    /// One that comes while another is at it returns with that one, whose grace counts; a
+    /// destructor that runs because of it gets back at once.
     void shutdown(duration grace = {});
 
     /// The context tasks started from outside run under.
@@ -131,7 +134,6 @@ private:
     friend detail::runtime_access;
     detail::runtime_core* core() const noexcept { return core_.get(); }
     std::unique_ptr<detail::runtime_core> core_;
-    bool down_ = false;
 };
 
 namespace detail {

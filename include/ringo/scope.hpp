@@ -216,6 +216,8 @@ task<> scope_impl(std::optional<grace> g, F body) {
     cancelable_context_cause b = with_cancel_cause(outer);
     cancelable_context_cause t = with_cancel_cause(gentle ? without_cancel(outer) : b.ctx);
     group_state state(b.ctx, t.ctx, std::move(b.cancel), std::move(t.cancel));
+    // Made first: there must be memory for it once there are tasks.
+    task<> all_ended = state.join(without_cancel(outer));
     if (gentle) {
         state.watch(outer, g->time);
     }
@@ -228,7 +230,7 @@ task<> scope_impl(std::optional<grace> g, F body) {
     } catch (...) {
         state.fail(std::current_exception());
     }
-    co_await state.join(without_cancel(outer));
+    co_await std::move(all_ended);
     if (std::exception_ptr e = state.failure()) {
         std::rethrow_exception(std::move(e));
     }

@@ -123,7 +123,7 @@ public:
         }
         return false;
     }
-    std::coroutine_handle<> await_suspend(awaiting_frame by) noexcept {
+    std::coroutine_handle<> await_suspend(awaiting_frame by) {
         return start_child(*by.frame, this->child, *this);
     }
     T await_resume() {

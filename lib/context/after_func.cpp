@@ -11,8 +11,11 @@
 #include "../sched/sched.hpp"
 #include "cancel_state.hpp"
 
+#include <chrono>
 #include <mutex>
+#include <new>
 #include <stdexcept>
+#include <thread>
 
 namespace ringo {
 
@@ -32,19 +35,27 @@ namespace {
     throw std::logic_error("ringo: after_func needs a runtime: there is none in this process");
 }
 
-/// Starts f in `rt`; not when that has ended.
-void start(runtime_core* rt, const std::shared_ptr<func_box>& f, const context& under) noexcept {
+/// Starts f in the runtime of that serial number; not when that has ended.
+void start(std::uint64_t rt, const std::shared_ptr<func_box>& f, const context& under) noexcept {
     struct what {
         const std::shared_ptr<func_box>& f;
         context_state* under;
     } w{f, context_access::state(under)};
-    (void)spawn_from(
-        rt,
-        [](void* p) {
-            auto* const x = static_cast<what*>(p);
-            return x->f->make(x->f, x->under);
-        },
-        &w);
+    for (;;) {
+        try {
+            (void)spawn_from(
+                rt,
+                [](void* p) {
+                    auto* const x = static_cast<what*>(p);
+                    return x->f->make(x->f, x->under);
+                },
+                &w);
+            return;
+        } catch (const std::bad_alloc&) {
+            // Whoever cancels, or keeps the time, cannot do without it: f was promised to run.
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    }
 }
 
 }  // namespace
@@ -54,7 +65,7 @@ void start(runtime_core* rt, const std::shared_ptr<func_box>& f, const context& 
 class done_func final : public cancel_state {
 public:
     done_func(context_state* parent_ref, std::shared_ptr<func_box> f, context under)
-        : cancel_state(parent_ref), rt_(runtime_at_hand()), f_(std::move(f)),
+        : cancel_state(parent_ref), rt_(serial_at_hand()), f_(std::move(f)),
           under_(std::move(under)) {}
 
     void attach() noexcept {
@@ -88,7 +99,7 @@ private:
     }
     bool registered_ = false;
     std::atomic<bool> once_{false};
-    runtime_core* const rt_;
+    const std::uint64_t rt_;
     std::shared_ptr<func_box> f_;
     const context under_;
 };
@@ -127,7 +138,7 @@ private:
         (void)take(now);
         return this;
     }
-    void deliver(void*) noexcept override { start(this_machine()->rt, f_, under_); }
+    void deliver(void*) noexcept override { start(this_machine()->rt->serial, f_, under_); }
 
     const std::shared_ptr<func_box> f_;
     const context under_;

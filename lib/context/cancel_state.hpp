@@ -79,11 +79,18 @@ struct deadline_state final : cancel_state {
 
 cancel_state* cancel_node(context_state* c) noexcept;  // null for contexts that never end
 
+/// The root of the runtime of `r`, under which routines are not registered.
+bool is_own_root(const routine* r, const cancel_state* n) noexcept;
+
 /// Ends the wait a routine has published, if any. The caller holds the lock that keeps the routine
 /// from changing its context.
 void cancel_wait(routine* r, wake_list& woken) noexcept;
 /// The same for the wait seen with this state word; a later one is left alone.
 void cancel_seen_wait(routine* r, std::uint64_t s, wake_list& woken) noexcept;
+/// Of a frame that brings a context.
+context_binding* binding_of(promise_base* p) noexcept;
+/// Makes room for set_context. @throws std::bad_alloc
+void prepare_context(routine* r, context_state* c);
 /// Makes `c` the routine's current context and registers it there.
 void set_context(routine* r, context_state* c, context_member& m) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/context.hpp>
 
+#include "../sched/root_context.hpp"
 #include "../sched/sched.hpp"
 #include "cancel_state.hpp"
 
@@ -246,10 +247,10 @@ void deadline_state::fired(timer_node* t, bool expired) noexcept {
     auto* const self = static_cast<struct timer*>(t)->self;
     if (expired) {
         self->cancel(errc::deadline_exceeded, self->deadline_cause);
-    } else if (!self->is_cancelled() && runtime_at_hand() != nullptr) {
-        // The runtime that kept it has ended; another one lives, and may have tasks under it.
+    } else if (!self->is_cancelled()) {
+        // The runtime that kept it has ended; another one may have tasks under it, now or later.
         try {
-            timer_arm(self->timer);
+            timer_arm_or_keep(self->timer);
             if (!self->is_cancelled() || !timer_disarm(self->timer)) {
                 return;
             }
@@ -261,15 +262,26 @@ void deadline_state::fired(timer_node* t, bool expired) noexcept {
 
 // --- bindings: the current context -------------------------------------------------------------
 
+bool is_own_root(const routine* r, const cancel_state* n) noexcept {
+    return n->is_root && n == runtime_at(r->rt.load(std::memory_order_relaxed))->root;
+}
+
+void prepare_context(routine* r, context_state* c) {
+    cancel_state* const n = cancel_node(c);
+    if (r->ext == nullptr && n != nullptr && !is_own_root(r, n)) {
+        (void)ensure_ext(r);
+    }
+}
+
 void set_context(routine* r, context_state* c, context_member& m) noexcept {
     r->ctx = c;
     cancel_state* const n = cancel_node(c);
-    const bool root = n != nullptr && n->is_root;
+    const bool root = n != nullptr && is_own_root(r, n);
     r->set_flag(routine::under_root, root);
     if (n != nullptr && !root) {
         m.r = r;
         n->add_member(m);
-        ensure_ext(r).innermost = &m;
+        r->ext->innermost = &m;
     } else if (r->ext != nullptr) {
         r->ext->innermost = nullptr;
     }
@@ -285,7 +297,8 @@ void context_binding::replace(context_state* owned) noexcept {
     ctx_ = owned;
 }
 
-void context_binding::enter(routine* r) noexcept {
+void context_binding::enter(routine* r) {
+    prepare_context(r, ctx_);
     r_ = r;
     outer_ = r->ctx;
     outer_member_ = r->ext != nullptr ? r->ext->innermost : nullptr;
@@ -310,7 +323,7 @@ void context_binding::leave() noexcept {
     }
     cancel_state::remove_member(member_);
     cancel_state* const n = cancel_node(outer_);
-    r->set_flag(routine::under_root, n != nullptr && n->is_root);
+    r->set_flag(routine::under_root, n != nullptr && is_own_root(r, n));
     if (outer_member_ != nullptr) {
         if (n != nullptr) {
             n->add_member(*outer_member_);
@@ -321,9 +334,10 @@ void context_binding::leave() noexcept {
     }
 }
 
-void bind_context(promise_base* child, routine* r) noexcept {
-    static_cast<context_promise_layout*>(static_cast<promise_common*>(child))->binding.enter(r);
+context_binding* binding_of(promise_base* p) noexcept {
+    return &static_cast<context_promise_layout*>(static_cast<promise_common*>(p))->binding;
 }
+void bind_context(promise_base* child, routine* r) { binding_of(child)->enter(r); }
 
 context_state* current_context_state() noexcept {
     const machine* const m = this_machine();

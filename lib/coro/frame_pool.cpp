@@ -277,9 +277,9 @@ namespace {
         char* mem = carve(slab_bytes + 64);
         mem = reinterpret_cast<char*>((reinterpret_cast<std::uintptr_t>(mem) + 63) &
                                       ~std::uintptr_t{63});
+        slabs().push_back(reinterpret_cast<routine*>(mem));
         slab_at = reinterpret_cast<routine*>(mem);
         slab_left = routines_per_slab;
-        slabs().push_back(slab_at);
     }
     // slabs hold a multiple of the batch
     routine* const first = slab_at;
@@ -334,18 +334,20 @@ void routine_free(routine* r) noexcept {
     }
 }
 
-void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) {
-    std::vector<routine*> all;
-    std::size_t in_last = 0;
-    {
-        const std::lock_guard guard(slabs_mutex);
-        all = slabs();
-        in_last = routines_per_slab - slab_left;
-    }
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const std::size_t n = i + 1 == all.size() ? in_last : routines_per_slab;
+void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) noexcept {
+    for (std::size_t i = 0;; ++i) {
+        routine* slab = nullptr;
+        std::size_t n = routines_per_slab;
+        {
+            const std::lock_guard guard(slabs_mutex);
+            if (routine_slabs == nullptr || i >= routine_slabs->size()) {
+                return;
+            }
+            slab = (*routine_slabs)[i];
+            n -= i + 1 == routine_slabs->size() ? slab_left : 0;
+        }
         for (std::size_t k = 0; k < n; ++k) {
-            routine* const r = all[i] + k;
+            routine* const r = slab + k;
             if (r->rt.load(std::memory_order_acquire) == index) {
                 f(r, arg);
             }

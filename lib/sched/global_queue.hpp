@@ -14,7 +14,8 @@
 namespace ringo::detail {
 
 /// First in, first out, in chunks: to move a hundred routines nobody has to touch one of them,
-/// which after a burst of spawning would be a hundred cache misses under the mutex.
+/// which after a burst of spawning would be a hundred cache misses under the mutex. Without memory
+/// for a chunk they are linked with each other, and so is who comes as long as there are such.
 class global_queue {
 public:
     global_queue() noexcept = default;
@@ -34,9 +35,13 @@ public:
     template <class F>
     void push(routine* const* items, std::uint32_t n, F then) noexcept {
         const std::lock_guard guard(mutex_);
-        for (std::uint32_t i = 0; i < n;) {
+        std::uint32_t i = 0;
+        while (i < n && first_linked_ == nullptr) {
             if (tail_ == nullptr || tail_->end == chunk::capacity) {
-                auto* const c = ::new (frame_alloc(sizeof(chunk))) chunk();
+                chunk* const c = new_chunk();
+                if (c == nullptr) {
+                    break;
+                }
                 (tail_ != nullptr ? tail_->next : head_) = c;
                 tail_ = c;
             }
@@ -44,6 +49,11 @@ public:
             std::copy_n(items + i, k, tail_->items + tail_->end);
             tail_->end += k;
             i += k;
+        }
+        for (; i < n; ++i) {
+            items[i]->next = nullptr;
+            (first_linked_ != nullptr ? last_linked_->next : first_linked_) = items[i];
+            last_linked_ = items[i];
         }
         size_.store(size_.load(std::memory_order_relaxed) + n, std::memory_order_seq_cst);
         then();
@@ -58,7 +68,7 @@ public:
         const std::uint32_t size = size_.load(std::memory_order_relaxed);
         const std::uint32_t want = std::min({limit, size / sharers + 1, size});
         std::uint32_t got = 0;
-        while (got < want) {
+        while (got < want && head_ != nullptr) {
             const std::uint32_t k = std::min(want - got, head_->end - head_->begin);
             std::copy_n(head_->items + head_->begin, k, out + got);
             head_->begin += k;
@@ -66,6 +76,10 @@ public:
             if (head_->begin == head_->end) {
                 drop_head();
             }
+        }
+        for (; got < want; ++got) {
+            out[got] = static_cast<routine*>(first_linked_);
+            first_linked_ = first_linked_->next;
         }
         size_.store(size - got, std::memory_order_seq_cst);
         return got;
@@ -82,6 +96,13 @@ private:
     };
     static_assert(sizeof(chunk) <= 1024);
 
+    static chunk* new_chunk() noexcept {
+        try {
+            return ::new (frame_alloc(sizeof(chunk))) chunk();
+        } catch (const std::bad_alloc&) {
+            return nullptr;
+        }
+    }
     void drop_head() noexcept {
         chunk* const c = head_;
         head_ = c->next;
@@ -94,6 +115,8 @@ private:
     std::mutex mutex_;
     chunk* head_ = nullptr;
     chunk* tail_ = nullptr;
+    waiter* first_linked_ = nullptr;
+    waiter* last_linked_ = nullptr;
     std::atomic<std::uint32_t> size_{0};
 };
 

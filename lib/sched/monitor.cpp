@@ -144,7 +144,8 @@ void runtime_core::check_processor(processor& p, std::int64_t now) noexcept {
     }
     const bool needed = p.queue.size() != 0 || p.lifo.load(std::memory_order_relaxed) != nullptr ||
                         p.timers->size() != 0 || p.io->in_flight() != 0 ||
-                        p.cancels.load(std::memory_order_relaxed) != nullptr || global.size() != 0;
+                        p.cancels.load(std::memory_order_relaxed) != nullptr ||
+                        p.look_for_cancels.load(std::memory_order_relaxed) || global.size() != 0;
     if (needed) {
         (void)hand_off(p);
     }
@@ -213,11 +214,13 @@ bool runtime_core::wait_as_spare(machine& m) noexcept {
 namespace {
 std::atomic<runtime_core*> signal_target{nullptr};
 std::atomic<bool> stop_seen{false};
+std::atomic<unsigned> in_handler{0};  // threads that may have read signal_target
 struct sigaction before_int, before_term, before_quit, before_pipe;
 
 void on_signal(int sig) {
     const int saved = errno;
-    runtime_core* const rt = signal_target.load(std::memory_order_acquire);
+    in_handler.fetch_add(1, std::memory_order_seq_cst);
+    runtime_core* const rt = signal_target.load(std::memory_order_seq_cst);
     if (sig == SIGQUIT) {
         if (rt != nullptr) {
             rt->signals.fetch_or(dump_requested, std::memory_order_acq_rel);
@@ -231,6 +234,7 @@ void on_signal(int sig) {
         rt->signals.fetch_or(stop_requested, std::memory_order_acq_rel);
         rt->wake_monitor();
     }
+    in_handler.fetch_sub(1, std::memory_order_release);
     errno = saved;
 }
 }  // namespace
@@ -259,7 +263,12 @@ run_signals::~run_signals() {
     ::sigaction(SIGTERM, &before_term, nullptr);
     ::sigaction(SIGQUIT, &before_quit, nullptr);
     ::sigaction(SIGPIPE, &before_pipe, nullptr);
-    signal_target.store(nullptr, std::memory_order_release);
+    signal_target.store(nullptr, std::memory_order_seq_cst);
+    // The signal may be another thread's, which is about to tell the runtime.
+    unsigned round = 0;
+    while (in_handler.load(std::memory_order_seq_cst) != 0) {
+        spin_pause(round);
+    }
 }
 
 }  // namespace detail

@@ -8,8 +8,14 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <new>
 #include <stdexcept>
 
 namespace ringo::detail {
@@ -81,10 +87,15 @@ routine* spawn_prepare(context_state* under) {
     return r;
 }
 
-void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
-                  std::source_location at) noexcept {
-    r->leaf = root;
+void spawn_attach(routine* r, promise_base* root, routine_ext* ext, std::source_location at) {
     r->ext = ext;
+    const bool brings_context = root != nullptr && root->run != 0;
+    prepare_context(r, r->ctx);
+    if (brings_context) {
+        prepare_context(r, binding_of(root)->state());
+    }
+    // Nothing can fail from here on.
+    r->leaf = root;
     if (root != nullptr) {
         if (ext != nullptr && ext->slot != nullptr) {
             root->link = std::bit_cast<std::uintptr_t>(ext->slot);
@@ -102,9 +113,8 @@ void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
     if (n == rt->root) {
         r->set_flag(routine::under_root, true);
     } else if (n != nullptr) {
-        set_context(r, r->ctx, ensure_ext(r).member);
+        set_context(r, r->ctx, r->ext->member);
     }
-    const bool brings_context = root != nullptr && root->run != 0;
     if (root != nullptr) {
         root->run = reinterpret_cast<std::uintptr_t>(r);
         if (brings_context) {
@@ -170,8 +180,8 @@ error_box* box_of(promise_base* root) noexcept {
     return (root->link & tags) == tags ? reinterpret_cast<error_box*>(root->link & ~tags) : nullptr;
 }
 
-void spawn_abandon(routine* r) noexcept {
-    drop_context(r, runtime_at(r->rt.load(std::memory_order_relaxed)));
+void spawn_abandon(routine* r, routine_ext* ext) noexcept {
+    r->ext = ext;
     free_ext(r);
     routine_free(r);
 }
@@ -179,6 +189,20 @@ void spawn_abandon(routine* r) noexcept {
 void set_completion(routine* r, completion& c) noexcept {
     r->join.store(reinterpret_cast<std::uintptr_t>(&c) | join_word::told,
                   std::memory_order_relaxed);
+}
+
+void forget_completion(const completion& c) noexcept {
+    const machine* const m = this_machine();
+    if (m == nullptr || !m->rt->stopping()) {
+        return;  // at any other time it outlives its tasks
+    }
+    for_each_routine(
+        m->rt->index,
+        [](routine* r, void* gone) {
+            std::uintptr_t told = reinterpret_cast<std::uintptr_t>(gone) | join_word::told;
+            (void)r->join.compare_exchange_strong(told, join_word::detached);
+        },
+        const_cast<completion*>(&c));
 }
 
 namespace {
@@ -206,8 +230,50 @@ void spawn_empty_callable() noexcept {
     std::abort();
 }
 
+// An exception leaves a task: there is nobody else to give a bad_alloc to. As the C++ runtime does
+// for the exceptions themselves, some memory is set aside.
+namespace {
+struct spare_box {
+    alignas(error_box) std::byte bytes[sizeof(error_box)];
+    bool used;
+};
+spin_lock spare_lock;
+constinit spare_box spare_boxes[256]{};  // guarded by spare_lock
+}  // namespace
+
+error_box* make_error_box(std::exception_ptr error, std::uintptr_t spawned) noexcept {
+    void* memory = ::operator new(sizeof(error_box), std::nothrow);
+    if (memory == nullptr) {
+        const std::lock_guard guard(spare_lock);
+        auto* const s = std::find_if(std::begin(spare_boxes), std::end(spare_boxes),
+                                     [](const spare_box& b) { return !b.used; });
+        if (s == std::end(spare_boxes)) {
+            std::terminate();
+        }
+        s->used = true;
+        memory = s->bytes;
+    }
+    return ::new (memory) error_box{std::move(error), spawned};
+}
+
+void free_error_box(error_box* box) noexcept {
+    if (box == nullptr) {
+        return;
+    }
+    std::destroy_at(box);
+    const auto at = reinterpret_cast<std::uintptr_t>(box);
+    const auto first = reinterpret_cast<std::uintptr_t>(&spare_boxes[0]);
+    if (at < first || at >= first + sizeof spare_boxes) {
+        ::operator delete(box);
+        return;
+    }
+    const std::lock_guard guard(spare_lock);
+    spare_boxes[(at - first) / sizeof(spare_box)].used = false;
+}
+
 void root_failed(promise_base* root) noexcept {
-    auto* const box = new error_box{std::current_exception(), root->link & ~promise_base::root_tag};
+    error_box* const box =
+        make_error_box(std::current_exception(), root->link & ~promise_base::root_tag);
     root->link = reinterpret_cast<std::uintptr_t>(box) | 3;
 }
 
@@ -427,8 +493,10 @@ std::exception_ptr join_word::take_error(routine* r) noexcept {
         return nullptr;
     }
     r->set_flag(routine::has_error, false);
-    const std::unique_ptr<error_box> box(reinterpret_cast<error_box*>(r->aux));
-    return std::move(box->error);
+    auto* const box = reinterpret_cast<error_box*>(r->aux);
+    std::exception_ptr error = std::move(box->error);
+    free_error_box(box);
+    return error;
 }
 
 void join_word::joined_twice() {

@@ -58,6 +58,20 @@ std::vector<timer_heap*>& spare_heaps() {
     static auto* v = new std::vector<timer_heap*>();
     return *v;
 }
+/// With runtimes_mutex held.
+timer_heap* take_heap() {
+    static std::size_t made = 0;
+    std::vector<timer_heap*>& spare = spare_heaps();
+    if (spare.empty()) {
+        spare.reserve(made + 1);  // so that it can always be given back
+        auto* const h = new timer_heap();
+        ++made;
+        return h;
+    }
+    timer_heap* const h = spare.back();
+    spare.pop_back();
+    return h;
+}
 }  // namespace
 
 runtime_core* runtime_at(std::uint8_t index) noexcept {
@@ -113,7 +127,15 @@ std::string refusal(int error) {
 
 }  // namespace
 
-runtime_core::runtime_core(const options& o) : opts(o) {
+namespace {
+std::uint64_t next_serial() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+timer_heap& kept_timers() noexcept;
+}  // namespace
+
+runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
     unsigned n = o.workers;
     if (n == 0) {
         n = default_workers();
@@ -133,32 +155,30 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         }
     }
 
-    {
-        const std::lock_guard guard(runtimes_mutex);
-        for (std::size_t i = 1; i <= max_runtimes && index == 0; ++i) {
-            if (runtime_table[i].load(std::memory_order_relaxed) == nullptr) {
-                index = static_cast<std::uint8_t>(i);
-            }
-        }
-        if (index == 0) {
-            throw std::length_error("ringo: more than 255 runtimes at once");
-        }
-        runtime_table[index].store(this, std::memory_order_release);
-        for (unsigned i = 0; i < n; ++i) {
-            auto* const p = new processor();
-            p->index = i;
-            p->rt = this;
-            if (spare_heaps().empty()) {
-                p->timers = new timer_heap();
-            } else {
-                p->timers = spare_heaps().back();
-                spare_heaps().pop_back();
-            }
-            procs.push_back(p);
-        }
-    }
-    root = new root_context(this);
     try {
+        root = new root_context(this);
+        procs.reserve(n);
+        to_destroy.reserve(256);
+        {
+            const std::lock_guard guard(runtimes_mutex);
+            std::size_t i = 1;
+            while (i <= max_runtimes &&
+                   runtime_table[i].load(std::memory_order_relaxed) != nullptr) {
+                ++i;
+            }
+            if (i > max_runtimes) {
+                throw std::length_error("ringo: more than 255 runtimes at once");
+            }
+            for (unsigned k = 0; k < n; ++k) {
+                auto p = std::make_unique<processor>();
+                p->index = k;
+                p->rt = this;
+                p->timers = take_heap();
+                procs.push_back(p.release());
+            }
+            index = static_cast<std::uint8_t>(i);
+            runtime_table[index].store(this, std::memory_order_release);
+        }
         driver_options d;
         d.entries = std::clamp(std::bit_ceil(std::max(o.ring_entries, 4U)), 4U, 32768U);
         d.cq_entries = o.ring_entries < 64 ? d.entries * 2 : 0;
@@ -199,11 +219,16 @@ runtime_core::runtime_core(const options& o) : opts(o) {
         pool = std::make_unique<blocking_pool>(std::max(1U, o.blocking_threads));
         for (processor* p : procs) {
             start_machine(p);
+            ++served;
         }
         life.store(runtime_life::up, std::memory_order_release);
         monitor = std::thread([this] { monitor_main(); });
+        kept_timers().clear();  // each moves into this one, or another
     } catch (...) {
         stop();
+        if (index != 0) {
+            teardown();  // others may have found it
+        }
         release_all();
         throw;
     }
@@ -247,7 +272,7 @@ void runtime_core::end_io(processor& p) noexcept {
     ended_io.fetch_add(1, std::memory_order_acq_rel);
     // A thread's exit would cancel what it has submitted to other workers' rings.
     unsigned round = 0;
-    while (ended_io.load(std::memory_order_acquire) < procs.size()) {
+    while (ended_io.load(std::memory_order_acquire) < served) {
         if (++round < 100) {
             std::this_thread::yield();
         } else {
@@ -258,6 +283,9 @@ void runtime_core::end_io(processor& p) noexcept {
 
 void runtime_core::stop() noexcept {
     control.fetch_or(control_stop, std::memory_order_seq_cst);
+    if (root != nullptr) {
+        root->cancel(errc::canceled, nullptr);  // a task that runs may look, and end its loop
+    }
     // Who has seen it running is done with what it starts or arms from outside; see spawn_from and
     // outside_spawn.
     {
@@ -304,10 +332,27 @@ void destroy_chain(routine* r) noexcept {
         if (parent != nullptr) {
             link->child = nullptr;  // its awaiter need not destroy it again
         }
-        delete box;
+        free_error_box(box);
         f = parent;
     }
 }
+
+namespace {
+bool deeper(const routine* a, const routine* b) noexcept {
+    return static_cast<std::int32_t>(a->depth - b->depth) > 0;
+}
+/// If there is no memory for all, keeps the deepest: the others have their turn later.
+void add_deepest(std::vector<routine*>& v, routine* r) noexcept {
+    try {
+        v.push_back(r);
+    } catch (const std::bad_alloc&) {
+        const auto least = std::max_element(v.begin(), v.end(), deeper);
+        if (deeper(r, *least)) {
+            *least = r;
+        }
+    }
+}
+}  // namespace
 
 void runtime_core::teardown() noexcept {
     // Destructors may spawn, unlock and wake: it all ends up in the global queue, and here again.
@@ -316,22 +361,23 @@ void runtime_core::teardown() noexcept {
     self.leave = true;
     thread_state& ts = this_thread();
     machine* const before = std::exchange(ts.m, &self);
-    std::vector<routine*> left;
+    std::vector<routine*>& left = to_destroy;
     for (;;) {
         left.clear();
         for_each_routine(
             index,
-            [](routine* r, void* v) { static_cast<std::vector<routine*>*>(v)->push_back(r); },
+            [](routine* r, void* v) {
+                if (!join_word::has_ended(r)) {
+                    add_deepest(*static_cast<std::vector<routine*>*>(v), r);
+                }
+            },
             &left);
-        std::erase_if(left, [](const routine* r) { return join_word::has_ended(r); });
         if (left.empty()) {
             break;
         }
         collect_queued();
         // Children first: what they refer to may be in their parents' frames.
-        std::sort(left.begin(), left.end(), [](const routine* a, const routine* b) {
-            return static_cast<std::int32_t>(a->depth - b->depth) > 0;
-        });
+        std::sort(left.begin(), left.end(), deeper);
         for (routine* r : left) {
             // From here on nobody outside can complete its wait. Who has already is about to say
             // so: wait for that, because afterwards it touches the routine no more.
@@ -355,7 +401,11 @@ void runtime_core::teardown() noexcept {
             drop_context(r, this);
             const std::uintptr_t w = r->join.load(std::memory_order_acquire);
             if ((w & join_word::flags) == join_word::told) {
+                auto* const c = reinterpret_cast<completion*>(w & ~join_word::flags);
                 join_word::release(r);
+                if (c->taken_down != nullptr) {
+                    c->taken_down(c);
+                }
                 continue;
             }
             // Somebody outside may hold the handle; it finds the task cancelled.
@@ -364,7 +414,7 @@ void runtime_core::teardown() noexcept {
             if (r->ext != nullptr && r->ext->slot != nullptr) {
                 r->ext->slot->error = error;
             } else {
-                r->aux = reinterpret_cast<std::uintptr_t>(new error_box{error});
+                r->aux = reinterpret_cast<std::uintptr_t>(make_error_box(error));
                 r->set_flag(routine::has_error, true);
             }
             // Who waits in this runtime will be destroyed. Others wait, give up and drop their
@@ -457,16 +507,28 @@ runtime_core* runtime_at_hand() noexcept {
     return ts.m != nullptr ? ts.m->rt : any_runtime();
 }
 
-bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
-    const machine* const m = this_machine();
-    const bool inside = m != nullptr && m->rt == rt;
+std::uint64_t serial_at_hand() noexcept {
     std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
-    if (!inside) {
+    if (this_machine() == nullptr && this_thread().outside == nullptr) {
         alive.lock();
-        const bool there =
-            std::any_of(std::begin(runtime_table), std::end(runtime_table),
-                        [&](const auto& e) { return e.load(std::memory_order_relaxed) == rt; });
-        if (!there || rt->stopping()) {
+    }
+    const runtime_core* const rt = runtime_at_hand();
+    return rt != nullptr ? rt->serial : 0;
+}
+
+bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg) {
+    const machine* const m = this_machine();
+    runtime_core* rt = m != nullptr && m->rt->serial == serial ? m->rt : nullptr;
+    std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
+    if (rt == nullptr) {
+        alive.lock();
+        for (const auto& e : runtime_table) {
+            runtime_core* const some = e.load(std::memory_order_relaxed);
+            if (some != nullptr && some->serial == serial) {
+                rt = some;
+            }
+        }
+        if (rt == nullptr || rt->stopping()) {
             return false;
         }
     }
@@ -475,16 +537,24 @@ bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg) {
     return true;
 }
 
+namespace {
+/// Those of no runtime: there is none. Nobody looks whether they expire.
+timer_heap& kept_timers() noexcept {
+    static auto* const h = new timer_heap();
+    return *h;
+}
+void add_timer(processor& p, timer_node& n) {
+    if (p.timers->add(n) && p.parked.load(std::memory_order_seq_cst)) {
+        p.io->wake();
+    }
+}
+}  // namespace
+
 void timer_arm(timer_node& n) {
     machine* const m = this_machine();
     if (m != nullptr) [[likely]] {
-        processor* p = m->p.load(std::memory_order_acquire);
-        if (p == nullptr) {
-            p = m->rt->procs[0];
-        }
-        if (p->timers->add(n) && p->parked.load(std::memory_order_seq_cst)) {
-            p->io->wake();
-        }
+        processor* const p = m->p.load(std::memory_order_acquire);
+        add_timer(p != nullptr ? *p : *m->rt->procs[0], n);
         return;
     }
     const std::lock_guard guard(runtimes_mutex);  // keeps the runtime alive
@@ -493,9 +563,20 @@ void timer_arm(timer_node& n) {
         throw std::logic_error(
             "ringo: a timer or deadline needs a runtime: there is none in this process yet");
     }
-    processor* const p = rt->procs[0];
-    if (p->timers->add(n) && p->parked.load(std::memory_order_seq_cst)) {
-        p->io->wake();
+    add_timer(*rt->procs[0], n);
+}
+
+void timer_arm_or_keep(timer_node& n) {
+    if (this_machine() != nullptr) {
+        timer_arm(n);
+        return;
+    }
+    // A runtime that starts is in the table before it looks at what is kept.
+    const std::lock_guard guard(runtimes_mutex);
+    if (runtime_core* const rt = runtime_at_hand()) {
+        add_timer(*rt->procs[0], n);
+    } else {
+        (void)kept_timers().add(n);
     }
 }
 
@@ -524,11 +605,15 @@ detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
 context runtime::root() const noexcept { return detail::context_access::share(core_->root); }
 
 void runtime::shutdown(duration grace) {
-    if (down_) {
+    core_->root->cancel(errc::canceled, nullptr);
+    const detail::machine* const m = detail::this_machine();
+    if (m != nullptr && m->rt == core() && core_->stopping()) {
+        return;  // a destructor that runs because of it
+    }
+    const std::lock_guard guard(core_->down_mutex);
+    if (std::exchange(core_->down, true)) {
         return;
     }
-    down_ = true;
-    core_->root->cancel(errc::canceled, nullptr);
     const time_point end = detail::deadline_after(grace);
     while (std::chrono::steady_clock::now() < end && stats().tasks != 0) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -69,6 +69,7 @@ struct alignas(128) processor {
     std::int64_t timers_ran = 0;   // when timers expired last
     std::int32_t spin_credit = 0;  // grows when a search pays, see find_runnable
     std::atomic<io_cancel_request*> cancels{nullptr};
+    std::atomic<bool> look_for_cancels{false};  // there was no memory for a request
     std::atomic<machine*> owner{nullptr};
     std::atomic<bool> parked{false};
     std::uint32_t index = 0;
@@ -138,7 +139,7 @@ inline void leave(machine& m, std::uint32_t before) noexcept {
 routine* routine_alloc() noexcept(false);
 void routine_free(routine* r) noexcept;
 /// Calls f for every routine whose `rt` is `index`. Others may come and go meanwhile.
-void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg);
+void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) noexcept;
 
 // The memory of all routines; here for debugger.cpp only.
 inline constexpr std::size_t routines_per_slab = (std::size_t{64} << 10) / sizeof(routine);
@@ -177,6 +178,7 @@ public:
     void poll_io(processor& p) noexcept;
     bool run_timers(processor& p) noexcept;
     void drain_cancels(processor& p) noexcept;
+    void find_cancels(processor& p) noexcept;
     routine* take_global(processor& p, std::uint32_t limit) noexcept;
     routine* steal(machine& m, processor& p) noexcept;
     bool anything_to_do(const processor& p) const noexcept;
@@ -204,9 +206,11 @@ public:
     void finish(machine* m, routine* r) noexcept;
 
     options opts;
+    const std::uint64_t serial;  // never used again, as `index` and the address are
     std::uint8_t index = 0;
     std::atomic<runtime_life> life{runtime_life::starting};
     std::vector<processor*> procs;
+    std::size_t served = 0;  // of them, have a worker: at the end of a failed start not all
     std::mutex machines_mutex;
     std::deque<machine> machines;
     machine* newest = nullptr;  // all of them as a list, which a debugger can follow
@@ -243,6 +247,9 @@ public:
     root_context* root = nullptr;
     std::unique_ptr<blocking_pool> pool;
     const char* used_backend = "";
+    std::vector<routine*> to_destroy;  // at teardown
+    std::mutex down_mutex;
+    bool down = false;  // guarded by down_mutex
 };
 
 inline constexpr std::size_t max_runtimes = 255;
@@ -256,9 +263,14 @@ extern std::mutex watch_mutex;
 /// That of the running task or spawn_scope; on other threads any that runs; null when there is
 /// none.
 runtime_core* runtime_at_hand() noexcept;
-/// Starts the routine that `make` makes, in `rt`, from any thread.
+/// The serial number of that one, or 0. From any thread.
+std::uint64_t serial_at_hand() noexcept;
+/// Starts the routine that `make` makes, in the runtime of that serial number, from any thread.
 /// @return false, and nothing is made, when that runtime has ended or is about to
-bool spawn_from(runtime_core* rt, routine* (*make)(void*), void* arg);
+bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg);
+/// As timer_arm; while there is no runtime, the timer is kept for the next one, which calls `fire`
+/// with expired = false when it starts. @throws std::bad_alloc
+void timer_arm_or_keep(timer_node& n);
 
 void schedule(routine* r) noexcept;
 bool is_canceled(const std::exception_ptr& e) noexcept;
@@ -275,6 +287,8 @@ void destroy_chain(routine* r) noexcept;
 void drop_context(routine* r, runtime_core* rt) noexcept;
 /// What has left the outermost frame of a task, or null.
 error_box* box_of(promise_base* root) noexcept;
+error_box* make_error_box(std::exception_ptr error, std::uintptr_t spawned = 0) noexcept;
+void free_error_box(error_box* box) noexcept;  // null does nothing
 [[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
                                 std::source_location spawned) noexcept;
 

@@ -210,7 +210,30 @@ static bool ask_first(processor& p, routine* r) noexcept {
     return hook->retry(hook, r);
 }
 
+/// Looks at every wait of this processor for one whose cancel had to do without a request.
+void runtime_core::find_cancels(processor& p) noexcept {
+    p.look_for_cancels.store(false, std::memory_order_seq_cst);
+    for_each_routine(
+        index,
+        [](routine* r, void* v) {
+            auto& mine = *static_cast<processor*>(v);
+            const std::uint64_t s = r->state.load(std::memory_order_acquire);
+            // Only this thread ends such a wait, so it stays one meanwhile.
+            if (waiter::phase_of(s) == wait_phase::io_canceled && r->arm() == mine.index) {
+                auto* const op = reinterpret_cast<io_op*>(r->aux & ~std::uintptr_t{1});
+                if (op->in_flight && !op->cancel_sent) {
+                    op->cancel_sent = true;
+                    mine.io->cancel(*op);
+                }
+            }
+        },
+        &p);
+}
+
 void runtime_core::drain_cancels(processor& p) noexcept {
+    if (p.look_for_cancels.load(std::memory_order_relaxed)) [[unlikely]] {
+        find_cancels(p);
+    }
     if (p.cancels.load(std::memory_order_relaxed) == nullptr) {
         return;
     }
@@ -308,6 +331,7 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
 
 bool runtime_core::anything_to_do(const processor& p) const noexcept {
     if (global.size() != 0 || p.cancels.load(std::memory_order_seq_cst) != nullptr ||
+        p.look_for_cancels.load(std::memory_order_seq_cst) ||
         control.load(std::memory_order_seq_cst) != 0) {
         return true;
     }

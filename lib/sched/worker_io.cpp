@@ -145,15 +145,20 @@ void io_cancel(routine* r, std::uint64_t s) noexcept {
     const std::uint64_t to =
         (s & ~waiter::phase_mask) | static_cast<std::uint64_t>(wait_phase::io_canceled);
     auto* const request = new (std::nothrow) io_cancel_request{nullptr, r, to, nullptr};
-    if (request == nullptr) {
-        return;  // out of memory: the operation ends by itself, or at the end of the runtime
-    }
     runtime_core* const rt = runtime_at(r->rt.load(std::memory_order_relaxed));
     if (rt == nullptr || !r->state.compare_exchange_strong(s, to, std::memory_order_seq_cst)) {
         delete request;
         return;
     }
-    send_cancel(*rt->procs[(to >> waiter::arm_shift) & waiter::arm_mask], request);
+    processor& p = *rt->procs[(to >> waiter::arm_shift) & waiter::arm_mask];
+    if (request != nullptr) {
+        send_cancel(p, request);
+        return;
+    }
+    p.look_for_cancels.store(true, std::memory_order_seq_cst);
+    if (p.parked.load(std::memory_order_seq_cst)) {
+        p.io->wake();
+    }
 }
 
 bool io_start_detached(io_op& op, io_home& home) noexcept {

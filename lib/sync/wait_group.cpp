@@ -45,6 +45,7 @@ void wait_group::member_ended(completion* self, detail::routine* r,
     detail::end_member(r, error);
     static_cast<wait_group*>(self)->done();
 }
+void wait_group::member_lost(completion* self) noexcept { static_cast<wait_group*>(self)->done(); }
 
 namespace detail {
 

@@ -21,14 +21,20 @@ namespace ringo::test {
 inline std::atomic<int> allocations{0};
 inline std::atomic<std::size_t> refused_size{0};  // allocations of that size fail
 inline std::atomic<bool> refuse_all{false};
+inline std::atomic<long> until_refused{0};  // the allocation that brings this from 1 to 0 fails
 
-inline void* allocate(std::size_t n) {
+inline void* allocate_or_null(std::size_t n) noexcept {
     allocations.fetch_add(1, std::memory_order_relaxed);
-    if (n == refused_size.load(std::memory_order_relaxed) ||
+    const bool its_turn = until_refused.load(std::memory_order_relaxed) > 0 &&
+                          until_refused.fetch_sub(1, std::memory_order_relaxed) == 1;
+    if (its_turn || n == refused_size.load(std::memory_order_relaxed) ||
         refuse_all.load(std::memory_order_relaxed)) {
-        throw std::bad_alloc();
+        return nullptr;
     }
-    if (void* const p = std::malloc(n != 0 ? n : 1)) {
+    return std::malloc(n != 0 ? n : 1);
+}
+inline void* allocate(std::size_t n) {
+    if (void* const p = allocate_or_null(n)) {
         return p;
     }
     throw std::bad_alloc();
@@ -39,7 +45,7 @@ inline void* allocate(std::size_t n) {
 void* operator new(std::size_t n) { return ringo::test::allocate(n); }
 void* operator new[](std::size_t n) { return ringo::test::allocate(n); }
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
-    return std::malloc(n != 0 ? n : 1);
+    return ringo::test::allocate_or_null(n);
 }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }

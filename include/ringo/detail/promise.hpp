@@ -121,7 +121,8 @@ struct error_box {
 /// once by the worker's loop when only the stack must be unwound. Returns what to resume now.
 RINGO_API std::coroutine_handle<> out_of_ticks(routine* r, promise_base* next) noexcept;
 /// Makes the context that `child` was called with the routine's current one.
-RINGO_API void bind_context(promise_base* child, routine* r) noexcept;
+/// @throws std::bad_alloc, and then has done nothing
+RINGO_API void bind_context(promise_base* child, routine* r);
 /// The root frame of a routine has reached its end.
 RINGO_API std::coroutine_handle<> finish_root(promise_base* root) noexcept;
 /// co_await of an empty task: ends the program with a message.
@@ -129,9 +130,10 @@ RINGO_API std::coroutine_handle<> finish_root(promise_base* root) noexcept;
 /// Keeps the current exception for a root without a result slot.
 RINGO_API void root_failed(promise_base* root) noexcept;
 
-/// Hands over from an awaiting frame to a child that has not started.
+/// Hands over from an awaiting frame to a child that has not started, and is the link's from now
+/// on. @throws std::bad_alloc when the child brings a context
 inline std::coroutine_handle<> start_child(promise_base& parent, promise_base* child,
-                                           await_link& link) noexcept {
+                                           await_link& link) {
     routine* const r = parent.self();
     link.parent = &parent;
     link.child = child;

@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <new>
 #include <optional>
 #include <source_location>
 #include <tuple>
@@ -254,8 +255,17 @@ task<R> select_task(std::source_location at, std::tuple<On...> ons) {
     std::exception_ptr failed;
     if (under) {
         under->cancel();
-        const context shield = without_cancel(current_context());
-        co_await end_losers<0, 0>(ons, winner, shield, failed);
+        for (bool ended = false; !ended;) {
+            try {
+                const context shield = without_cancel(current_context());
+                co_await end_losers<0, 0>(ons, winner, shield, failed);
+                ended = true;
+            } catch (const std::bad_alloc&) {  // for one of these frames: the tasks may run yet
+            }
+            if (!ended) {
+                co_await yield();
+            }
+        }
     }
     if (winner == select_round::none) {
         // A loser's failure says more than that the select was cancelled.

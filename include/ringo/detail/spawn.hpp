@@ -23,6 +23,9 @@ class runtime_core;
 struct completion {
     /// Takes over the routine. Called on the task's worker, after its frame is gone.
     void (*ended)(completion*, routine*, std::exception_ptr) noexcept;
+    /// Instead, for a task that will not go on because its runtime ends, once its frame is gone;
+    /// null for one that goes with the runtime itself.
+    void (*taken_down)(completion*) noexcept = nullptr;
 };
 
 /// Allocated only for tasks that have a result, own a callable, belong to a group, or run under a
@@ -91,17 +94,19 @@ struct plain_ext : result_ext<T> {
 /// `under`, or the current context when that is null. @throws std::logic_error outside of any
 /// runtime
 RINGO_API routine* spawn_prepare(context_state* under = nullptr);
-/// Ties frame and block to it.
+/// Ties frame and block to it. @throws std::bad_alloc, and then they are the caller's
 RINGO_API void spawn_attach(routine* r, promise_base* root, routine_ext* ext,
-                            std::source_location at) noexcept;
+                            std::source_location at);
 /// Makes it runnable, as the last act: it may have ended when the call returns.
 RINGO_API void spawn_start(routine* r) noexcept;
-/// Undoes spawn_prepare.
-RINGO_API void spawn_abandon(routine* r) noexcept;
+/// Undoes spawn_prepare, when spawn_attach has not happened; takes over the block.
+RINGO_API void spawn_abandon(routine* r, routine_ext* ext) noexcept;
 /// The block beside the routine; made when there is none. Before the routine is started only.
 RINGO_API routine_ext& ensure_ext(routine* r);
 /// Before the routine is started: `c` is told when it ends, and there is no join_handle.
 RINGO_API void set_completion(routine* r, completion& c) noexcept;
+/// `c` is about to go: those of a runtime that ends do not tell it any more.
+RINGO_API void forget_completion(const completion& c) noexcept;
 /// For completions: ends the program on an error nobody will see, and frees the routine.
 RINGO_API void end_member(routine* r, const std::exception_ptr& error) noexcept;
 /// The callable is empty.
@@ -201,12 +206,14 @@ routine* make_routine(std::source_location at, context_state* under, F&& f, Args
                 [&](Args&... a) { return std::invoke(b->f, static_cast<Args&&>(a)...); }, b->args);
             frame = task_access::release(t);
         }
+        spawn_attach(r, frame, ext, at);
     } catch (...) {
-        spawn_attach(r, nullptr, ext, at);
-        spawn_abandon(r);
+        if (frame != nullptr) {
+            frame->handle().destroy();
+        }
+        spawn_abandon(r, ext);
         throw;
     }
-    spawn_attach(r, frame, ext, at);
     return r;
 }
 
@@ -214,15 +221,16 @@ template <class T>
 routine* make_routine_of(std::source_location at, context_state* under, task<T>&& t) {
     routine* const r = spawn_prepare(under);
     routine_ext* ext = nullptr;
-    if constexpr (!std::is_void_v<T>) {
-        try {
+    try {
+        if constexpr (!std::is_void_v<T>) {
             ext = ::new (frame_alloc(sizeof(plain_ext<T>))) plain_ext<T>();
-        } catch (...) {
-            spawn_abandon(r);
-            throw;
         }
+        spawn_attach(r, task_access::peek(t), ext, at);
+    } catch (...) {
+        spawn_abandon(r, ext);
+        throw;
     }
-    spawn_attach(r, task_access::release(t), ext, at);
+    (void)task_access::release(t);
     return r;
 }
 

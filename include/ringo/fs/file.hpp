@@ -57,6 +57,11 @@ private:
 /// An open file. Closed when it goes.
 ///
 /// Positions are explicit, so any number of tasks may read and write at once.
+///
+/// For what is ready at any time, as regular files are. An operation that the system blocks (on a
+/// FIFO, a terminal, a network file system that does not answer) can be cancelled with io_uring;
+/// with backend::epoll it holds one of four threads for files until the system answers, and
+/// cancellation and the end of the runtime wait for that.
 /// **Thread safety**: all members from any task.
 class RINGO_API file {
 public:
@@ -114,7 +119,8 @@ private:
 /// Opens a file; `flags` are those of open(2), O_CLOEXEC is added.
 ///
 /// **Resumes** on a worker. **Result**: the file, or the error of open(2). **Cancellation**: ends
-/// with the context's err(). **Cancel safety**: a file that has been opened for nobody is closed.
+/// with the context's err(); for files that block to be opened see file. **Cancel safety**: a file
+/// that has been opened for nobody is closed.
 RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);
 
 }  // namespace ringo::fs

@@ -24,9 +24,14 @@ class wait_group_arm;
 /// anywhere.
 class RINGO_API wait_group : detail::completion {
 public:
-    wait_group() noexcept : completion{&wait_group::member_ended} {}
+    wait_group() noexcept : completion{&wait_group::member_ended, &wait_group::member_lost} {}
     wait_group(const wait_group&) = delete;
     wait_group& operator=(const wait_group&) = delete;
+    ~wait_group() {
+        if (word_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            detail::forget_completion(*this);
+        }
+    }
 
     /// Adds `n`, which may be negative, to the counter; at zero, all waits return.
     /// @throws std::logic_error when the counter would become negative, or 2^62
@@ -52,7 +57,8 @@ public:
     wait() noexcept;
 
     /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
-    /// it, other than ringo::canceled, ends the program, and the counter stays.
+    /// it, other than ringo::canceled, ends the program, and the counter stays. The end of the
+    /// runtime, which may come before it has begun, counts as its end.
     template <class F, class... Args>
         requires(sizeof...(Args) > 0)
     void go(F f, Args... args);
@@ -71,6 +77,7 @@ private:
     void start(detail::routine* r);
     static void member_ended(completion* self, detail::routine* r,
                              std::exception_ptr error) noexcept;
+    static void member_lost(completion* self) noexcept;
 
     // Twice the counter. `waited`: somebody queues, or has until he left, so that the step to zero
     // is made with lock_ held: set under lock_, and cleared by that step. Without it, the step is
