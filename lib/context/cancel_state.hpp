@@ -50,8 +50,8 @@ struct cancel_state : context_state {
 
     void wait_until_cancelled() const noexcept;
 
-    const bool is_root = false;      // of a runtime
-    std::atomic<bool> taken{false};  // somebody cancels it, or has
+    const bool is_root = false;          // of a runtime
+    std::atomic<bool> taken{false};      // somebody cancels it, or has
     bool attached = false;               // guarded by the parent's lock
     cancel_state* child_prev = nullptr;  // guarded by the parent's lock
     cancel_state* child_next = nullptr;

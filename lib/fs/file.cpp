@@ -85,7 +85,7 @@ public:
         routine* const r = frame_->self();
         r->end_wait();
         if (res >= 0) {
-            return file(fd_handle(res));
+            return file(fd_handle(res, fd_state::use::side_by_side));
         }
         if (res == -ECANCELED) {
             return cancel_error(r);

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/detail/fd_state.hpp>
 
-#include "../driver/driver.hpp"
-
-#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <mutex>
 
 namespace ringo::detail {
-
-const detached_ops fd_state::readiness_ops{&fd_state::became_ready, &fd_state::release_readiness};
 
 fd_state::~fd_state() {
     delete readiness_[input];
@@ -24,27 +20,59 @@ void fd_state::unref() noexcept {
     }
 }
 
-void fd_state::drop_user() noexcept {
-    if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        ::close(fd_);
-    }
+void fd_state::last_user_has_gone() noexcept {
+    ::close(fd_);
+    unref();
 }
 
-// An operation links itself before it publishes its wait and looks at `ends_` afterwards; whoever
-// ends operations sets `ends_` first and looks for published waits afterwards (both seq_cst).
+void fd_state::pass_on(direction d, wake_list& woken) noexcept {
+    wait_node* const n = queue_[d].claim_front();
+    if (n == nullptr) [[likely]] {
+        turn_[d] = nobody;
+        return;
+    }
+    if (n->kind == is_operation) {
+        static_cast<fd_op*>(n->slot)->place_ = fd_op::place::has_turn;
+        turn_[d] = reinterpret_cast<std::uintptr_t>(static_cast<routine*>(n->owner));
+    } else {
+        n->kind = has_turn;
+        turn_[d] = an_arm;
+        ++users_;
+    }
+    woken.push(n->owner);
+}
+
+// An operation is in its place before it publishes its wait, and looks at `ends_` afterwards;
+// whoever ends operations sets `ends_` first and looks for published waits afterwards (both
+// seq_cst).
 void fd_state::cancel_ops(direction d, wake_list& woken) noexcept {
     while (wait_node* n = selects_[d].claim_front()) {
         woken.push(n->owner);
     }
-    for (fd_op* op = first_[d]; op != nullptr; op = op->list_next_) {
-        routine* const r = op->frame_->self();
+    if (use_ == use::side_by_side) {
+        for (wait_node* n = queue_[d].front(); n != nullptr; n = n->next) {
+            auto* const r = static_cast<routine*>(n->owner);
+            io_cancel(r, r->state.load(std::memory_order_seq_cst));
+        }
+        return;
+    }
+    if (turn_[d] != nobody && turn_[d] != an_arm) {
+        // At the end of a runtime the frame of an operation may be gone before the operation.
+        auto* const r = reinterpret_cast<routine*>(turn_[d]);
         io_cancel(r, r->state.load(std::memory_order_seq_cst));
+    }
+    while (wait_node* n = queue_[d].front()) {
+        queue_[d].remove(*n);
+        if (n->owner->try_claim(n->kind == is_operation ? io_over : n->arm)) {
+            woken.push(n->owner);
+        }
     }
 }
 
 void fd_state::close() noexcept {
     deadline_timer* old[2] = {};
     wake_list woken;
+    bool last = false;
     {
         const std::lock_guard guard(lock_);
         if (is_closed()) {
@@ -59,6 +87,7 @@ void fd_state::close() noexcept {
             }
             old[d] = std::exchange(timers_[d], nullptr);
         }
+        last = --users_ == 0;
     }
     woken.wake_all();
     for (deadline_timer* t : old) {
@@ -67,7 +96,9 @@ void fd_state::close() noexcept {
             unref();
         }
     }
-    drop_user();
+    if (last) {
+        last_user_has_gone();
+    }
 }
 
 void fd_state::deadline_fired(timer_node* n, bool expired) noexcept {
@@ -166,52 +197,78 @@ std::error_code fd_state::why(direction d, const routine* r) const noexcept {
     if (r->ctx->is_cancelled()) {
         return cancel_error(r);
     }
-    if ((e & ends_expired) != 0) {
-        return errc::deadline_exceeded;
-    }
-    return errc::canceled;
+    // It may have been moved since; nothing else that ends an operation is taken back.
+    return errc::deadline_exceeded;
 }
 
 bool fd_op::begin() noexcept {
-    if (state_ == nullptr) {
+    fd_state* const s = state_;
+    if (s == nullptr) {
         res = -EBADF;
         return false;
     }
-    fd = state_->fd();
-    abort = &state_->ends_[dir_];
+    fd = s->fd();
+    abort = &s->ends_[dir_];
+    routine* const me = frame_->self();
     {
-        const std::lock_guard guard(state_->lock_);
-        if (state_->is_closed()) {
-            res = -ECANCELED;
-            return false;
+        const std::lock_guard guard(s->lock_);
+        if (place_ == place::nowhere) [[likely]] {
+            if (s->ends(dir_)) {
+                res = -ECANCELED;
+                return false;
+            }
+            ++s->users_;
+            if (s->use_ == fd_state::use::side_by_side) {
+                place_ = place::in_queue;
+                std::construct_at(&node_, me);
+                s->queue_[dir_].push_back(node_);
+            } else if (s->turn_[dir_] != fd_state::nobody) {
+                place_ = place::in_queue;
+                return queue_up();  // of what is in the frame, nothing is touched after that
+            } else {
+                place_ = place::has_turn;
+                s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(me);
+            }
+        } else {  // an arm's that has been handed over
+            s->turn_[dir_] = reinterpret_cast<std::uintptr_t>(me);
         }
-        linked_ = true;
-        state_->ref();
-        state_->users_.fetch_add(1, std::memory_order_relaxed);
-        list_prev_ = nullptr;
-        list_next_ = state_->first_[dir_];
-        if (list_next_ != nullptr) {
-            list_next_->list_prev_ = this;
-        }
-        state_->first_[dir_] = this;
     }
     return io_start(frame_, *this);
 }
 
-void fd_op::end() noexcept {
-    if (!linked_) {
-        return;
+bool fd_op::queue_up() noexcept {
+    fd_state* const s = state_;
+    routine* const me = frame_->self();
+    io_start_later(frame_, *this);
+    std::construct_at(&node_, me, this);
+    node_.kind = fd_state::is_operation;
+    s->queue_[dir_].push_back(node_);
+    if (publish_wait(me)) [[likely]] {
+        return true;
     }
-    linked_ = false;
+    me->set_flag(routine::retry_io, false);
+    res = -ECANCELED;  // end() takes the node out
+    return false;
+}
+
+void fd_op::leave() noexcept {
+    fd_state* const s = state_;
+    wake_list woken;
+    bool last = false;
     {
-        const std::lock_guard guard(state_->lock_);
-        (list_prev_ != nullptr ? list_prev_->list_next_ : state_->first_[dir_]) = list_next_;
-        if (list_next_ != nullptr) {
-            list_next_->list_prev_ = list_prev_;
+        const std::lock_guard guard(s->lock_);
+        if (place_ == place::has_turn) {
+            s->pass_on(dir_, woken);
+        } else {
+            s->queue_[dir_].remove(node_);
         }
+        last = --s->users_ == 0;
     }
-    state_->drop_user();
-    state_->unref();
+    place_ = place::nowhere;
+    woken.wake_all();
+    if (last) {
+        s->last_user_has_gone();
+    }
 }
 
 ringo::result<std::size_t> fd_op::outcome() noexcept {
@@ -228,121 +285,6 @@ ringo::result<std::size_t> fd_op::outcome() noexcept {
         res == -ECANCELED ? state_->why(dir_, r) : std::error_code(-res, std::system_category());
     end();
     return e;
-}
-
-// --- as an arm of a select ----------------------------------------------------------------------
-
-bool fd_state::watch(direction d) {
-    const std::lock_guard guard(lock_);
-    if (ends_[d].load(std::memory_order_relaxed) != 0) {
-        return true;
-    }
-    if (readiness_[d] == nullptr) {
-        readiness_[d] = new readiness();
-        readiness_[d]->self = this;
-        readiness_[d]->dir = d;
-        readiness_[d]->code = io_code::poll;
-        readiness_[d]->fd = fd_;
-        readiness_[d]->len = d == input ? POLLIN | POLLRDHUP : POLLOUT;
-        readiness_[d]->detached = &readiness_ops;
-    }
-    readiness& q = *readiness_[d];
-    if (q.asked) {
-        return true;
-    }
-    // Under the lock: whoever closes finds it either not asked or where it can be cancelled.
-    if (!io_start_detached(q, q.home)) {
-        return false;
-    }
-    q.asked = true;
-    ref();
-    users_.fetch_add(1, std::memory_order_relaxed);
-    return true;
-}
-
-void fd_state::became_ready(io_op* op, std::int32_t, completion_sink& sink) noexcept {
-    auto* const q = static_cast<readiness*>(op);
-    fd_state* const self = q->self;
-    wake_list elsewhere;  // another runtime's must not run on a worker of this one
-    {
-        const std::lock_guard guard(self->lock_);
-        q->asked = false;
-        while (wait_node* n = self->selects_[q->dir].claim_front()) {
-            auto* const r = static_cast<routine*>(n->owner);
-            if (r->rt.load(std::memory_order_relaxed) == q->home.rt) {
-                sink.push(r);
-            } else {
-                elsewhere.push(r);
-            }
-        }
-    }
-    elsewhere.wake_all();
-    self->drop_user();
-    self->unref();
-}
-
-void fd_state::release_readiness(io_op* op) noexcept { static_cast<readiness*>(op)->self->unref(); }
-
-fd_arm::fd_arm(fd_state* s, fd_state::direction d, bool at_once) noexcept
-    : select_arm(kind::prepared), state_(s), dir_(d), at_once_(at_once || s == nullptr) {
-    if (state_ != nullptr) {
-        state_->ref();
-    }
-}
-fd_arm::fd_arm(fd_arm&& other) noexcept
-    : select_arm(std::move(other)), state_(std::exchange(other.state_, nullptr)), dir_(other.dir_),
-      at_once_(other.at_once_) {}
-fd_arm::~fd_arm() {
-    if (state_ != nullptr) {
-        state_->unref();
-    }
-}
-
-bool fd_arm::prepare(bool may_wait) {
-    if (at_once_) {
-        lock_ = key(own_);
-        ready_ = true;
-        return true;
-    }
-    lock_ = key(state_->lock_);
-    bool asked = false;
-    {
-        const std::lock_guard guard(state_->lock_);
-        const fd_state::readiness* const q = state_->readiness_[dir_];
-        asked = q != nullptr && q->asked;
-        ready_ = state_->ends_[dir_].load(std::memory_order_relaxed) != 0;
-    }
-    if (ready_ || (asked && may_wait)) {
-        return true;  // what has been asked has not been answered: not ready
-    }
-    pollfd p{state_->fd(),
-             static_cast<short>(dir_ == fd_state::input ? POLLIN | POLLRDHUP : POLLOUT), 0};
-    ready_ = ::poll(&p, 1, 0) != 0;
-    return ready_ || !may_wait || state_->watch(dir_);
-}
-bool fd_arm::ready() noexcept {
-    return ready_ || state_->ends_[dir_].load(std::memory_order_relaxed) != 0;
-}
-bool fd_arm::commit(wake_list&) noexcept { return true; }
-bool fd_arm::link() {
-    const fd_state::readiness* const q = state_->readiness_[dir_];
-    if (q == nullptr || !q->asked) {
-        ready_ = true;  // answered since prepare
-        return false;
-    }
-    state_->selects_[dir_].push_back(node_);
-    return true;
-}
-void fd_arm::unlink() noexcept { state_->selects_[dir_].remove(node_); }
-std::error_code fd_arm::ended() const noexcept {
-    if (state_ == nullptr) {
-        return errc::closed;
-    }
-    const std::uint8_t e = state_->ends_[dir_].load(std::memory_order_acquire);
-    if ((e & fd_state::closed) != 0) {
-        return errc::closed;
-    }
-    return e != 0 ? make_error_code(errc::deadline_exceeded) : std::error_code();
 }
 
 }  // namespace ringo::detail

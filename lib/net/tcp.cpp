@@ -140,18 +140,26 @@ bool read_arm::perform() noexcept {
     if (size_ == 0) {
         return true;
     }
-    if (const std::error_code e = ended()) {
-        result_ = e;
+    std::error_code over;
+    if (!begin_call(over)) {
+        return false;
+    }
+    if (over) {
+        result_ = over;
         return true;
     }
     ssize_t n;
     do {
         n = ::recv(state_->fd(), data_, size_, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    const int error = n < 0 ? errno : 0;
+    if (error == EAGAIN || error == EWOULDBLOCK) {
+        not_ready();
         return false;
     }
-    result_ = n < 0 ? result(last_error()) : result(static_cast<std::size_t>(n));
+    end_call();
+    result_ = n < 0 ? result(std::error_code(error, std::system_category()))
+                    : result(static_cast<std::size_t>(n));
     return true;
 }
 
@@ -162,8 +170,12 @@ bool write_arm::perform() noexcept {
     if (write_.total_ == 0) {
         return true;
     }
-    if (const std::error_code e = ended()) {
-        result_ = io_result(e);
+    std::error_code over;
+    if (!begin_call(over)) {
+        return false;
+    }
+    if (over) {
+        result_ = io_result(over);
         return true;
     }
     write_.aim();
@@ -176,21 +188,28 @@ bool write_arm::perform() noexcept {
     do {
         n = ::sendmsg(state_->fd(), m, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        return false;
-    }
     if (n < 0) {
-        result_ = io_result(last_error());
+        const int error = errno;
+        if (error == EAGAIN || error == EWOULDBLOCK) {
+            not_ready();
+            return false;
+        }
+        end_call();
+        result_ = io_result(std::error_code(error, std::system_category()));
         return true;
     }
     write_.res = static_cast<std::int32_t>(n);
     done_ = !write_awaiter::more(&write_, false);
+    if (done_) {
+        end_call();
+    }
     result_ = io_result(write_.total_);
     return true;
 }
 
 task<> write_arm::rest() {
     if (!done_) {
+        hand_over(write_);
         result_ = co_await std::move(write_);
     }
     co_return;
@@ -232,18 +251,23 @@ accept_arm::accept_arm(accept_operation&& a) noexcept : fd_arm(a.state_, fd_stat
 
 bool accept_arm::perform() {
     for (;;) {
-        if (const std::error_code e = ended()) {
-            result_ = e;
+        std::error_code over;
+        if (!begin_call(over)) {
+            return false;
+        }
+        if (over) {
+            result_ = over;
             return true;
         }
         const int fd = ::accept4(state_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        const int error = fd < 0 ? errno : 0;
+        end_call();
         if (fd >= 0) {
             tcp_stream c{fd_handle(fd)};
             (void)c.set_no_delay(true);
             result_ = std::move(c);
             return true;
         }
-        const int error = errno;
         if (error == EAGAIN || error == EWOULDBLOCK) {
             return false;
         }
@@ -390,7 +414,7 @@ task<result<tcp_listener>> listen(address at, listen_options o) {
     if (fd < 0) {
         co_return last_error();
     }
-    detail::fd_handle handle(fd);
+    detail::fd_handle handle(fd, detail::fd_state::use::side_by_side);
     (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (o.reuse_port) {
         const result<> r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -89,6 +89,10 @@ std::string reason(const routine& r) {
     case wait_phase::held: break;
     }
     const wait_ops* ops = nullptr;
+    if ((r.aux & 3) == 1) {  // for its turn
+        return io_reasons[static_cast<std::size_t>(
+            reinterpret_cast<const io_op*>(r.aux & ~std::uintptr_t{3})->code)];
+    }
     if ((r.aux & 3) == 2) {
         ops = reinterpret_cast<const resume_hook*>(r.aux & ~std::uintptr_t{3})->ops;
     } else {

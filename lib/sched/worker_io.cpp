@@ -72,12 +72,22 @@ static bool must_end(const routine& r, const io_op& op) noexcept {
            (op.abort != nullptr && op.abort->load(std::memory_order_seq_cst) != 0);
 }
 
-bool io_start(promise_base* frame, io_op& op) noexcept {
-    routine* const r = frame->self();
+static void describe(promise_base* frame, routine* r, io_op& op) noexcept {
     op.r = r;
     op.cancel_sent = false;
     r->leaf = frame;
     r->aux = reinterpret_cast<std::uintptr_t>(&op) | 1;
+}
+
+void io_start_later(promise_base* frame, io_op& op) noexcept {
+    routine* const r = frame->self();
+    describe(frame, r, op);
+    r->set_flag(routine::retry_io, true);
+}
+
+bool io_start(promise_base* frame, io_op& op) noexcept {
+    routine* const r = frame->self();
+    describe(frame, r, op);
     machine* const m = this_thread().m;
     std::uint32_t before;
     processor* const p = enter(*m, before);
@@ -105,8 +115,11 @@ bool io_start(promise_base* frame, io_op& op) noexcept {
 bool retry_io(processor& p, routine* r) noexcept {
     r->set_flag(routine::retry_io, false);
     auto* const op = reinterpret_cast<io_op*>(r->aux & ~std::uintptr_t{1});
+    const wait_phase before = r->phase();
+    const bool over =
+        before == wait_phase::canceled || (before == wait_phase::claimed && r->arm() == io_over);
     r->begin_io(p.index);
-    if (must_end(*r, *op)) {
+    if (over || must_end(*r, *op)) {
         r->end_wait();
         op->res = -ECANCELED;
         return false;

@@ -337,6 +337,7 @@ TEST_CASE_TEMPLATE("chan/nonblock: the try forms succeed once the peer is there"
 TEST_CASE("TestShrinkStackDuringBlockedSend: a value in a parked frame stays where it is") {
     run_at(2, []() -> task<> {
         channel<const std::array<int, 64>*> c;
+        channel<void> looked;
         std::atomic<int> bad{0};
         wait_group all;
         for (int t = 0; t < 50; ++t) {
@@ -344,7 +345,7 @@ TEST_CASE("TestShrinkStackDuringBlockedSend: a value in a parked frame stays whe
                 std::array<int, 64> mine{};
                 mine.fill(t);
                 co_await c.send(&mine);
-                co_await sleep(100us);
+                (void)co_await looked.recv();
                 for (const int v : mine) {
                     bad += v == t ? 0 : 1;
                 }
@@ -358,6 +359,7 @@ TEST_CASE("TestShrinkStackDuringBlockedSend: a value in a parked frame stays whe
             const auto p = co_await c.recv();
             bad += (**p)[0] == (**p)[63] ? 0 : 1;
         }
+        looked.close();
         co_await all.wait();
         CHECK(bad == 0);
     });

@@ -3,6 +3,8 @@
 // plain threads hold on tasks of a runtime that ends.
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
+#include "../support/progress.hpp"
+#include "../support/stream_runs.hpp"
 #include "../support/tcp_pair.hpp"
 
 #include "sched/root_context.hpp"
@@ -11,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,9 +23,17 @@
 using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::connected;
+using ringo::test::connected_locally;
 using ringo::test::counted;
+using ringo::test::large;
+using ringo::test::piece;
+using ringo::test::read_runs;
 using ringo::test::scaled;
+using ringo::test::select_run;
 using ringo::test::tcp_pair;
+using ringo::test::until;
+using ringo::test::until_all_wait;
+using ringo::test::write_run;
 
 namespace {
 
@@ -222,6 +233,85 @@ TEST_CASE("plain threads wait for tasks and drop their handles while the runtime
         rt.reset();
         CHECK(counted::alive == 0);
     }
+}
+
+TEST_CASE("tasks of two runtimes have turns on one stream, and the end of one lets the other on") {
+    const ringo::test::watchdog dog;
+    for (int round = 0; round < scaled(40); ++round) {
+        runtime stays(options{.workers = 1});
+        std::optional<runtime> ends;
+        ends.emplace(options{.workers = 1 + static_cast<unsigned>(round) % 2});
+        tcp_pair p = connected_locally();
+        std::vector<join_handle<io_result>> in_stays;
+        std::vector<join_handle<io_result>> in_ends;
+        for (int i = 0; i < 3; ++i) {
+            // One at a time: who is first in line has the turn.
+            const char c = static_cast<char>('a' + i);
+            in_ends.push_back(i % 2 == round / 2 % 2
+                                  ? ends->go(write_run, std::cref(p.a), 'z', large)
+                                  : ends->go(select_run, std::cref(p.a), 'z', large, 1h));
+            until_all_wait();
+            in_stays.push_back(stays.go(write_run, std::cref(p.a), c, 1000));
+            until_all_wait();
+        }
+        ends.reset();
+        stays.block_on([&]() -> task<> {
+            auto reader = go([&]() -> task<std::vector<piece>> { return read_runs(p.b); });
+            for (join_handle<io_result>& h : in_stays) {
+                const io_result w = co_await h;
+                CHECK(w);
+            }
+            CHECK(p.a.close_write());
+            const std::vector<piece> runs = co_await reader;
+            const std::vector<piece> expected{
+                {'z', runs.front().length}, {'a', 1000}, {'b', 1000}, {'c', 1000}};
+            CHECK(runs == expected);
+        });
+    }
+}
+
+TEST_CASE("a select that has been handed the turn as its runtime ends hands it on") {
+    const ringo::test::watchdog dog;
+    runtime stays(options{.workers = 1});
+    std::optional<runtime> ends;
+    ends.emplace(options{.workers = 1, .handoff_after = 1h});
+    tcp_pair p = connected_locally();
+    const auto read_one = [&]() -> task<> {
+        std::array<std::byte, 1> b{};
+        const result<std::size_t> n = co_await p.a.read(b);
+        CHECK(n);
+    };
+    const auto select_one = [&]() -> task<> {
+        std::array<std::byte, 1> b{};
+        co_await select(p.a.read(b), after(1h));
+    };
+    auto first = stays.go(read_one);
+    until_all_wait();
+    (void)ends->go(select_one);
+    until_all_wait();
+    auto last = stays.go(read_one);
+    until_all_wait();
+    // Keeps the one worker, so that the select is not resumed before the end.
+    std::atomic<int> busy{0};
+    std::atomic<bool> ending{false};
+    (void)ends->go([&]() -> task<> {
+        ++busy;
+        until([&] { return ending.load(); });
+        co_return;
+    });
+    wait_until(busy, 1);
+    const auto write_one = [&]() -> task<> {
+        const io_result w = co_await p.b.write("1");
+        CHECK(w);
+    };
+    stays.block_on(write_one);
+    stays.block_on([&]() -> task<> { co_await first; });
+    std::thread shutdown([&] { ends.reset(); });
+    std::this_thread::sleep_for(20ms);
+    ending = true;
+    shutdown.join();
+    stays.block_on(write_one);
+    stays.block_on([&]() -> task<> { co_await last; });
 }
 
 TEST_CASE("block_on at the moment of shutdown, and after it, ends") {

@@ -192,7 +192,8 @@ class Task:
             return f"running in thread {thread.num}" if thread else "running"
         if phase == lib["phase.claimed"] and aux == lib["blocking"]:
             return lib.memory.text(lib.field(aux, "wait.reason"))
-        if phase in (lib["phase.waiting_io"], lib["phase.io_canceled"]):
+        for_turn = phase == lib["phase.waiting"] and aux & 3 == 1
+        if for_turn or phase in (lib["phase.waiting_io"], lib["phase.io_canceled"]):
             code = lib.field(aux & ~3, "io.code", 1)
             return lib.memory.text(lib.memory.number(lib["io.reasons"] + code * lib.memory.word))
         if phase in (lib["phase.waiting"], lib["phase.held"]):

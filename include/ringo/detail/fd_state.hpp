@@ -1,5 +1,54 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns a file descriptor that tasks wait on: its life, its deadlines, and the operations in flight.
+// Owns a file descriptor that tasks wait on: its life, its deadlines, whose turn it is, and the
+// operations in flight.
+//
+// Turns
+// -----
+// The reads of a stream follow one another, and so do its writes: an operation has its direction
+// from before its first system call until after its last, so what several tasks write is never
+// mixed. Who finds the direction taken queues, first in, first out; who is through hands it to the
+// first of those who can still be claimed, by the claim (see routine.hpp). All of this happens
+// under lock_, which an operation takes once at its start and once at its end anyway: a turn that
+// nobody disputes costs two stores.
+//
+//   - An operation that queues publishes an ordinary wait, under lock_, with everything ready to be
+//     submitted (routine::retry_io). Once it has the turn, the worker that would resume its task
+//     submits it instead; the task sleeps on until the kernel has answered.
+//   - Cancelled while it queues, it ends at once: the cancel claims the wait, and that worker,
+//     finding the context cancelled, submits nothing. Its node leaves the queue in end(), or
+//     before, when whoever hands the turn on comes across it.
+//   - Cancelled with the turn in its hand but not submitted yet: that worker publishes the wait for
+//     the kernel, looks at the context, finds it over, and end() hands the turn on.
+//   - Cancelled in the kernel: what it has moved stays moved. The next one begins behind that, when
+//     this task has taken notice of its end.
+//   - close and a deadline set `ends_` and then, under the same lock_, claim all that queue, with
+//     the arm io_over, by which that worker knows not to submit them, even if the deadline has been
+//     moved again by then. Who begins later finds `ends_` set and does not queue. Whoever has the
+//     turn is either in the kernel and asked for there, or finds `ends_` when it publishes its
+//     wait.
+//   - The arm of a select takes the turn for the one call it makes when it has won, and is ready
+//     only when nobody has it. Else it queues among the others and is handed the turn like them. If
+//     its call finds the descriptor not ready, the turn goes to the next, and the select, which has
+//     changed nothing, waits anew: first for readiness, whoever's turn it is, and then for the
+//     turn. (Two that queued again at once would hand each other the turn until something
+//     arrives.) A write of which the call has sent a part keeps the turn.
+//   - A frame that is destroyed with its runtime ends its operation, and so hands the turn to
+//     somebody who is destroyed later.
+// So at most one operation of a direction is between the start of its first call and the end of its
+// last, and no turn is lost: who has it waits for nothing but the kernel, and ends.
+//
+// Those who accept, and files, where everybody brings a position, need no turns: the operations on
+// such a descriptor run side by side, and queue_ lists all of them.
+//
+// Life
+// ----
+// `users_` counts who may make a call on the descriptor: operations, arms that have won, the
+// request for readiness, and one more until it is closed. The last one gives the number back, so
+// that no operation can meet another file under it. It is a plain number that changes under lock_.
+// `refs_` counts who points to the memory: the handle, timers, arms, requests to cancel; and all
+// users together count once. So an operation may touch the memory while it is counted in users_. It
+// counts itself out under lock_, of which the unlock is the last touch (see spin_lock); and if it
+// was the last it lets go, after that, of the users' reference.
 #pragma once
 
 #include <ringo/context.hpp>
@@ -19,13 +68,14 @@ namespace ringo::detail {
 class fd_op;
 class fd_arm;
 
-/// Shared by the user's handle and the operations in flight. The descriptor's number is given back
-/// only when the last of them has gone, so that no operation can meet another file under it.
-class RINGO_API fd_state {
+/// Shared by the user's handle and the operations in flight.
+class RINGO_API alignas(64) fd_state {
 public:
     enum direction : std::uint8_t { input, output };
+    /// How operations of one direction run.
+    enum class use : std::uint8_t { in_turns, side_by_side };
 
-    explicit fd_state(int fd) noexcept : fd_(fd) {}
+    explicit fd_state(int fd, use u = use::in_turns) noexcept : fd_(fd), use_(u) {}
     fd_state(const fd_state&) = delete;
     fd_state& operator=(const fd_state&) = delete;
 
@@ -35,10 +85,12 @@ public:
     }
     void ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
     void unref() noexcept;
-    /// Ends all operations, now and later, with errc::closed, and closes the descriptor when the
-    /// last of them has let go of it. The caller's reference remains. Idempotent, from any thread.
+    /// Ends all operations, now and later, with errc::closed, and closes the descriptor when
+    /// the last of them has let go of it. The caller's reference remains. Idempotent, from any
+    /// thread.
     void close() noexcept;
-    /// Deadline of all operations of that direction, also of those that wait already; max(): none.
+    /// Deadline of all operations of that direction, also of those that wait already; max():
+    /// none.
     void set_deadline(direction d, time_point at);
     /// What -ECANCELED of an operation means.
     std::error_code why(direction d, const routine* r) const noexcept;
@@ -65,24 +117,43 @@ private:
         fd_state* self = nullptr;
         direction dir = input;
     };
+    /// Of a wait_node in queue_ or selects_.
+    enum node_kind : std::uint8_t {
+        wants_readiness,  // an arm in selects_
+        wants_turn,       // an arm
+        has_turn,         // an arm that has been handed it
+        is_operation,     // its slot is the fd_op
+    };
+
+    static constexpr std::uintptr_t nobody = 0;
+    static constexpr std::uintptr_t an_arm = 1;
 
     ~fd_state();
-    void drop_user() noexcept;
-    void cancel_ops(direction d, wake_list& woken) noexcept;  // under lock_
+    void last_user_has_gone() noexcept;  // without the lock
+    // With lock_ held:
+    bool ends(direction d) const noexcept { return ends_[d].load(std::memory_order_relaxed) != 0; }
+    void pass_on(direction d, wake_list& woken) noexcept;
+    void cancel_ops(direction d, wake_list& woken) noexcept;
     static void deadline_fired(timer_node* t, bool expired) noexcept;
     /// Puts the timer into another heap. @return false when it is the caller's to delete
     bool moves(deadline_timer& t) noexcept;
 
-    std::atomic<std::uint32_t> refs_{1};   // of the memory
-    std::atomic<std::uint32_t> users_{1};  // of the descriptor: operations, and 1 until closed
+    // What an operation needs is in the first cache line.
     const int fd_;
+    std::atomic<std::uint32_t> refs_{2};
+    std::uint32_t users_ = 1;
     spin_lock lock_;
-    fd_op* first_[2] = {nullptr, nullptr};  // operations that wait, or are about to
+    const use use_;
+    // Why operations end; changed under lock_, looked at also without.
     std::atomic<std::uint8_t> ends_[2] = {};
+    std::uintptr_t turn_[2] = {nobody, nobody};  // or an_arm, or the routine of the fd_op
+    wait_queue queue_[2];                        // for the turn; side by side, all operations
+
+    wait_queue selects_[2];  // that wait for readiness
     deadline_timer* timers_[2] = {nullptr, nullptr};
     readiness* readiness_[2] = {nullptr, nullptr};
-    wait_queue selects_[2];  // that wait for readiness
 };
+static_assert(sizeof(fd_state) == 128);
 
 /// An operation on a descriptor as an arm of a select: waits until the descriptor is ready, and
 /// then makes one call that does not wait.
@@ -93,22 +164,33 @@ public:
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;
+    void won() noexcept override;
 
 protected:
     // `at_once`: it need not wait for anything.
     fd_arm(fd_state* s, fd_state::direction d, bool at_once) noexcept;
     fd_arm(fd_arm&& other) noexcept;
     ~fd_arm();
-    /// An error that ends the operation before it is tried, if any.
-    std::error_code ended() const noexcept;
+    /// Before the call. False: somebody else has the turn again. True with an error in `over`:
+    /// it is not to be made. True: it may be made; end_call or hand_over follows.
+    bool begin_call(std::error_code& over) noexcept;
+    void end_call() noexcept;
+    /// Instead, after a call that has found the descriptor not ready.
+    void not_ready() noexcept;
+    /// `op`, which is about to be awaited, does the rest: it gets the turn.
+    void hand_over(fd_op& op) noexcept;
 
     fd_state* state_;
 
 private:
+    std::error_code ended() const noexcept;
+    void enter() noexcept;
     spin_lock own_;  // for those that are ready at once
     fd_state::direction dir_;
     bool at_once_;
     bool ready_ = false;
+    bool in_vain_ = false;  // the last call was, and nothing has woken it since
+    bool entered_ = false;  // counted among the users, with the turn
 };
 
 /// One operation on a descriptor; the base of the awaiters.
@@ -123,7 +205,11 @@ protected:
 
     /// False: over at once; `res` says how.
     bool begin() noexcept;
-    void end() noexcept;
+    void end() noexcept {
+        if (place_ != place::nowhere) {
+            leave();
+        }
+    }
     /// The outcome of an operation that has ended: its result, with the error put right.
     result<std::size_t> outcome() noexcept;
 
@@ -132,17 +218,23 @@ protected:
 
 private:
     friend fd_state;
-    fd_op* list_prev_ = nullptr;
-    fd_op* list_next_ = nullptr;
+    friend fd_arm;
+    bool queue_up() noexcept;
+    void leave() noexcept;
     fd_state::direction dir_;
-    bool linked_ = false;
+    // Elsewhere than nowhere it is counted among the users.
+    enum class place : std::uint8_t { nowhere, in_queue, has_turn } place_ = place::nowhere;
+    union {
+        wait_node node_;  // made when it is enqueued
+    };
 };
 
 /// Owning handle on an fd_state.
 class RINGO_API fd_handle {
 public:
     fd_handle() noexcept = default;
-    explicit fd_handle(int fd) : s_(fd < 0 ? nullptr : new fd_state(fd)) {}
+    explicit fd_handle(int fd, fd_state::use u = fd_state::use::in_turns)
+        : s_(fd < 0 ? nullptr : new fd_state(fd, u)) {}
     fd_handle(fd_handle&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
     fd_handle& operator=(fd_handle&& other) noexcept {
         std::swap(s_, other.s_);

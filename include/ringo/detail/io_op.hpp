@@ -81,6 +81,12 @@ struct io_op {
 /// then op.res is -ECANCELED and the caller must not suspend
 RINGO_API bool io_start(promise_base* frame, io_op& op) noexcept;
 
+/// A wait before the operation, for whatever lets it begin: the caller publishes it. Whoever claims
+/// it with arm 0 lets the operation be submitted, by the worker at which the routine is resumed;
+/// claimed with io_over, or cancelled, it ends with -ECANCELED. The routine is resumed after that.
+RINGO_API void io_start_later(promise_base* frame, io_op& op) noexcept;
+inline constexpr std::uint32_t io_over = 1;
+
 /// Hands a detached operation to the driver of the worker at hand.
 /// @return false when the worker has none just now: yield and try again
 RINGO_API bool io_start_detached(io_op& op, io_home& home) noexcept;

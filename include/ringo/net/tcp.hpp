@@ -95,9 +95,12 @@ private:
 
 /// A TCP connection. Closed when it goes.
 ///
-/// **Thread safety**: one task may read while another writes; close, set_*_deadline, and the
-/// addresses may be used by any task at any time. Concurrent writes of several tasks may be
-/// interleaved. The object must outlive its operations; its memory may move between them.
+/// Any number of tasks may write at once, and others read: writes follow one another, first in,
+/// first out, each from its first byte to its last, so they are never mixed; and so do reads. Reads
+/// and writes do not wait for each other. An operation that waits for its turn ends like one that
+/// waits for the peer: by cancellation, a deadline, close; it has moved nothing then.
+/// **Thread safety**: all members from any task at any time. The object must outlive its
+/// operations; its memory may move between them.
 class RINGO_API tcp_stream {
 public:
     /// Closed: every operation fails with errc::closed.
@@ -105,12 +108,14 @@ public:
     /// Takes over a connected socket, and makes it non-blocking.
     static result<tcp_stream> from_fd(int fd);
 
-    /// Reads what is there, at most the size of `buffer`; waits while nothing is.
+    /// Reads what is there, at most the size of `buffer`; waits while nothing is, and while it is
+    /// the turn of others who read.
     ///
     /// **Resumes** on a worker. **Result**: the number of bytes, 0 at the end of the stream; or an
     /// error. **Cancellation**: ends with the context's err() once the kernel has let go of the
-    /// buffer; bytes that have arrived are returned instead. **Cancel safety**: no byte is lost.
-    /// The buffer must stay valid until then. An empty buffer yields 0 at once.
+    /// buffer; bytes that have arrived are returned instead. **Cancel safety**: no byte is lost; as
+    /// an arm of a select it happens only when nobody else is reading. The buffer must stay valid
+    /// until then. An empty buffer yields 0 at once.
     [[nodiscard("read does nothing until it is awaited")]] detail::read_awaiter
     read(std::span<std::byte> buffer) const noexcept {
         return detail::read_awaiter(fd_.get(), buffer);
@@ -124,18 +129,20 @@ public:
     ///
     /// **Result**: its size; 0 when the stream has ended before the first byte,
     /// errc::unexpected_end when it ends later; io_result::transferred() tells how many bytes are
-    /// in the buffer.
+    /// in the buffer. Several reads, between which those of other tasks may come.
     /// **Cancellation**: as read, after each part. **Cancel safety**: a task, so when it loses a
     /// select it is cancelled, and what it has read until then is in the buffer and no longer in
     /// the stream; for an arm take read.
     task<io_result> read_exactly(std::span<std::byte> buffer) const;
 
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`, and nobody else writes in between; waits while there is no room, and
+    /// while it is the turn of others who write.
     ///
     /// **Resumes** on a worker. **Result**: the size of `bytes`, or an error;
     /// io_result::transferred() tells how much of it was sent before.
-    /// **Cancellation**: as read; what has been sent stays sent. **Cancel safety**: as an arm of a
-    /// select that loses, nothing is sent.
+    /// **Cancellation**: as read; what has been sent stays sent, and the next write begins behind
+    /// it. **Cancel safety**: as an arm of a select that loses, nothing is sent; it happens only
+    /// when nobody else is writing.
     [[nodiscard("write does nothing until it is awaited")]] detail::write_awaiter
     write(std::span<const std::byte> bytes) const noexcept {
         return detail::write_awaiter(fd_.get(), bytes);
@@ -145,13 +152,13 @@ public:
     write(std::string_view text) const noexcept {
         return detail::write_awaiter(fd_.get(), std::as_bytes(std::span(text)));
     }
-    /// Writes all of several buffers, in order. As write.
+    /// Writes all of several buffers, in order, as if they were one. As write.
     [[nodiscard("writev does nothing until it is awaited")]] detail::write_awaiter
     writev(std::span<const std::span<const std::byte>> parts) const {
         return detail::write_awaiter(fd_.get(), parts);
     }
 
-    /// Deadline of all reads, those that wait already included: they end with
+    /// Deadline of all reads, those that wait already included, also for their turn: they end with
     /// errc::deadline_exceeded. time_point::max(): none. A later one revives the stream.
     result<> set_read_deadline(time_point at) const;
     /// The same for writes; see set_read_deadline.
