@@ -79,6 +79,36 @@ TEST_CASE("handlers: plain or tasks, with the value or without, and what they re
     });
 }
 
+TEST_CASE("handlers that are tasks may take the value by reference: it lives as long as they do") {
+    run_at(1, []() -> task<> {
+        channel<std::string> c(1);
+        const std::string text(100, 'x');
+        const auto by_reference = [&](const std::optional<std::string>& v) -> task<bool> {
+            co_await yield();
+            co_return v == text;
+        };
+        const auto by_rvalue = [&](std::optional<std::string>&& v) -> task<bool> {
+            co_await yield();
+            const std::optional<std::string> own = std::move(v);
+            co_return own == text;
+        };
+        co_await c.send(text);
+        const bool one = co_await select(on(c.recv(), by_reference));
+        CHECK(one);
+        co_await c.send(text);
+        const bool two = co_await select(on(c.recv(), by_rvalue));
+        CHECK(two);
+        once_value<std::string> kept([&] { return text; });
+        const auto same = [&](const std::string& v) -> task<bool> {
+            co_await yield();
+            const std::string& again = co_await kept();
+            co_return &v == &again;
+        };
+        const bool three = co_await select(on(kept(), same));
+        CHECK(three);
+    });
+}
+
 TEST_CASE("handlers: a lambda that captures by value in a variable, a function, an object") {
     run_at(1, []() -> task<> {
         static int calls = 0;

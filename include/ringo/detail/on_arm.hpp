@@ -73,17 +73,18 @@ public:
     static constexpr bool is_otherwise = false;
     static constexpr bool simple =
         !awaited_result<raw_result>::is_async && !performs<Arm>::value && !startable<Arm>;
+    using value = typename Arm::result;
+    static constexpr bool takes_value = handler_takes<F, value>::value;
 
     template <class A>
     on_arm(A&& operation, F&& f) : arm(std::forward<A>(operation)), handler(std::move(f)) {}
     on_arm(on_arm&& other) : arm(std::move(other.arm)), handler(std::move(other.handler)) {}
 
     raw_result run() {
-        using value = typename Arm::result;
         if constexpr (std::is_void_v<value>) {
             arm.take();
             return handler();
-        } else if constexpr (handler_takes<F, value>::value) {
+        } else if constexpr (takes_value) {
             return handler(arm.take());
         } else {
             (void)arm.take();
@@ -102,6 +103,7 @@ public:
     using raw_result = std::invoke_result_t<F&>;
     using result = typename awaited_result<raw_result>::type;
     static constexpr bool is_otherwise = true;
+    static constexpr bool takes_value = false;
     static constexpr bool simple = !awaited_result<raw_result>::is_async;
 
     explicit otherwise_arm(F&& f) : handler(std::move(f)) {}

@@ -203,7 +203,11 @@ task<R> finish_arm(On& on) {
             co_await on.arm.rest();
         }
     }
-    if constexpr (awaited_result<typename On::raw_result>::is_async) {
+    if constexpr (awaited_result<typename On::raw_result>::is_async && On::takes_value) {
+        // A handler that takes it by reference finds it as long as it runs.
+        typename On::value v = on.arm.take();
+        co_return co_await on.handler(static_cast<typename On::value&&>(v));
+    } else if constexpr (awaited_result<typename On::raw_result>::is_async) {
         co_return co_await on.run();
     } else {
         co_return on.run();
