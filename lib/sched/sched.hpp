@@ -206,7 +206,7 @@ public:
     void finish(machine* m, routine* r) noexcept;
 
     options opts;
-    const std::uint64_t serial;  // never used again, as `index` and the address are
+    const std::uint64_t serial = 0;  // never used again, as `index` and the address are
     std::uint8_t index = 0;
     std::atomic<runtime_life> life{runtime_life::starting};
     std::vector<processor*> procs;

@@ -76,7 +76,9 @@ void thread_waiter::block(bool) noexcept {}
 std::uint64_t next_random() noexcept { return std::uint64_t{rl::rand(2)} << 63; }
 routine_ext& ensure_ext(routine*) { std::abort(); }
 void timer_arm(timer_node&) {}
+void timer_arm_or_keep(timer_node&) {}
 bool timer_disarm(timer_node&) noexcept { return false; }
+runtime_core* runtime_at(std::uint8_t) noexcept { return nullptr; }
 runtime_core* runtime_at_hand() noexcept { return nullptr; }
 void io_cancel(routine*, std::uint64_t) noexcept {}
 time_point deadline_after(duration) noexcept { return {}; }

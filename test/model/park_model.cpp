@@ -76,6 +76,7 @@ void spin_lock::lock_slow() noexcept {
 own_thread::own_thread() noexcept {}
 own_thread::~own_thread() {}
 runtime_core* runtime_at(std::uint8_t) noexcept { return nullptr; }
+void for_each_routine(std::uint8_t, void (*)(routine*, void*), void*) noexcept {}
 void thread_waiter::signal() noexcept {}
 runtime_core::runtime_core(const options& o) : opts(o) {}
 runtime_core::~runtime_core() = default;
