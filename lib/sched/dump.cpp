@@ -18,8 +18,12 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <map>
+#include <mutex>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ringo {
@@ -29,7 +33,33 @@ namespace {
 
 constexpr std::size_t most_entries = 200;
 
-std::mutex dump_mutex;  // one dump at a time; held before pause_mutex
+/// One dump at a time, in the order in which they were asked for: who dumps in a loop must not keep
+/// others from theirs. Held before pause_mutex.
+class dump_turns {
+public:
+    void lock() {
+        std::unique_lock guard(mutex_);
+        const std::uint64_t mine = next_++;
+        changed_.wait(guard, [&] { return now_ == mine; });
+    }
+    void unlock() {
+        {
+            const std::lock_guard guard(mutex_);
+            ++now_;
+        }
+        changed_.notify_all();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::uint64_t next_ = 0;
+    std::uint64_t now_ = 0;
+};
+dump_turns& turns() {
+    static auto* const t = new dump_turns();  // never freed: tasks may outlive static objects
+    return *t;
+}
 
 /// The qualified name in what a compiler says of a function.
 std::string_view qualified_name(std::string_view f) {
@@ -156,8 +186,40 @@ private:
     runtime_core& rt_;
 };
 
+/// While it lives, the task at hand waits for its turn, or dumps: its worker does nothing else.
+class asks_for_dump {
+public:
+    explicit asks_for_dump(runtime_core& rt) : rt_(rt) {
+        const machine* const m = this_machine();
+        if (m == nullptr || m->rt != &rt) {
+            return;
+        }
+        me_.m = m;
+        const std::lock_guard guard(rt.pause_mutex);
+        me_.next = std::exchange(rt.askers, &me_);
+        rt.pause_cv.notify_all();
+    }
+    ~asks_for_dump() {
+        if (me_.m != nullptr) {
+            const std::lock_guard guard(rt_.pause_mutex);
+            dump_asker** at = &rt_.askers;
+            while (*at != &me_) {
+                at = &(*at)->next;
+            }
+            *at = me_.next;
+        }
+    }
+    asks_for_dump(const asks_for_dump&) = delete;
+    asks_for_dump& operator=(const asks_for_dump&) = delete;
+
+private:
+    runtime_core& rt_;
+    dump_asker me_;
+};
+
 std::string describe_paused(runtime_core& rt) {
-    const std::lock_guard one(dump_mutex);
+    const asks_for_dump asks(rt);
+    const std::lock_guard one(turns());
     if (rt.life.load(std::memory_order_acquire) != runtime_life::up) {
         return {};
     }
@@ -243,23 +305,28 @@ void print_tasks(runtime_core& rt) noexcept {
 }
 
 void end_dumps(runtime_core& rt) noexcept {
-    const std::lock_guard guard(dump_mutex);
+    const std::lock_guard guard(turns());
     rt.life.store(runtime_life::over, std::memory_order_release);
 }
 
 void runtime_core::pause_workers() noexcept {
-    // A task that asks for the dump keeps its worker, until the monitor hands the processor to
-    // another thread, which then pauses as well: under the mutex, the one excludes the other.
-    const machine* const m = this_machine();
-    const bool ours = m != nullptr && m->rt == this;
     std::unique_lock lock(pause_mutex);
+    // Those of the pause before may not have run again yet: each is to find something to do before
+    // it has to wait for the next, or who looks again and again stops everything.
+    constexpr std::chrono::milliseconds longest(250);
+    pause_cv.wait_for(lock, longest, [&] { return paused == 0; });
     control.fetch_or(control_pause, std::memory_order_seq_cst);
     for (processor* p : procs) {
         p->io->wake();
     }
-    pause_cv.wait_for(lock, std::chrono::milliseconds(250), [&] {
-        return paused == procs.size() || (ours && paused + 1 == procs.size() &&
-                                          m->p.load(std::memory_order_acquire) != nullptr);
+    pause_cv.wait_for(lock, longest, [&] {
+        // A task that asks for a dump keeps its worker, until the monitor hands the processor to
+        // another thread, which then pauses as well: under the mutex, the one excludes the other.
+        std::size_t asking = 0;
+        for (const dump_asker* a = askers; a != nullptr; a = a->next) {
+            asking += a->m->p.load(std::memory_order_acquire) != nullptr ? 1 : 0;
+        }
+        return paused + asking >= procs.size();
     });
 }
 
@@ -275,7 +342,9 @@ void runtime_core::wait_for_resume() noexcept {
     pause_cv.notify_all();
     pause_cv.wait(
         lock, [this] { return (control.load(std::memory_order_relaxed) & control_pause) == 0; });
-    --paused;
+    if (--paused == 0) {
+        pause_cv.notify_all();
+    }
 }
 
 }  // namespace detail

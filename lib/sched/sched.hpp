@@ -149,6 +149,12 @@ extern std::size_t slab_left;                 // routines of the last one not ma
 /// The context main runs under; its routines are not registered one by one.
 struct root_context;
 
+/// A task that asks for a dump; in its stack.
+struct dump_asker {
+    const machine* m = nullptr;
+    dump_asker* next = nullptr;
+};
+
 enum class runtime_life : std::uint8_t { starting, up, over };
 
 class runtime_core {
@@ -234,6 +240,7 @@ public:
     std::mutex pause_mutex;
     std::condition_variable pause_cv;
     std::size_t paused = 0;
+    dump_asker* askers = nullptr;                  // under pause_mutex
     std::atomic<std::uint32_t> outside_spawns{0};  // going on: see outside_spawn
     std::atomic<std::uint32_t> ended_io{0};        // processors whose I/O has ended, at stop
 

@@ -4,6 +4,7 @@
 
 #include <ringo/debug/dump.hpp>
 
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -19,11 +20,14 @@ void until(F so) {
 
 /// Until every task there is waits for something; what plain threads do is not looked at.
 inline void until_all_wait() {
-    until([] {
+    const auto all_wait = [] {
         const std::string tasks = dump_tasks();
         return tasks.find("[running]") == std::string::npos &&
                tasks.find("[runnable]") == std::string::npos;
-    });
+    };
+    while (!all_wait()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a look stops the workers
+    }
 }
 
 }  // namespace ringo::test

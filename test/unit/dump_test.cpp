@@ -114,6 +114,21 @@ TEST_CASE("dumps from everywhere beside tasks that come and go") {
     outside.join();
 }
 
+TEST_CASE("who looks again and again does not keep the tasks from going on") {
+    const test::watchdog dog;
+    for (unsigned round = 0; round < 20; ++round) {
+        runtime rt(options{.workers = 1 + round % 2});
+        for (int i = 0; i < test::scaled(1000); ++i) {
+            (void)rt.go([]() -> task<> { co_await sleep(1h); });
+        }
+        std::string tasks = dump_tasks();
+        while (tasks.find("[running]") != std::string::npos ||
+               tasks.find("[runnable]") != std::string::npos) {
+            tasks = dump_tasks();
+        }
+    }
+}
+
 TEST_CASE("the dump shows the most frequent stacks first, and says what it leaves out") {
     test::run_at(1, []() -> task<> {
         channel<int> ch;
