@@ -85,7 +85,8 @@ public:
     explicit runtime(const options& o = {});
     runtime(const runtime&) = delete;
     runtime& operator=(const runtime&) = delete;
-    /// As shutdown(0s).
+    /// Destroys what is left, as shutdown does, but cancels nothing first: only if a task neither
+    /// waits nor ends is the root context cancelled, after 100 ms, for it to see.
     ~runtime();
 
     /// Spawns a task from outside; see ringo::go.

@@ -283,9 +283,6 @@ void runtime_core::end_io(processor& p) noexcept {
 
 void runtime_core::stop() noexcept {
     control.fetch_or(control_stop, std::memory_order_seq_cst);
-    if (root != nullptr) {
-        root->cancel(errc::canceled, nullptr);  // a task that runs may look, and end its loop
-    }
     // Who has seen it running is done with what it starts or arms from outside; see spawn_from and
     // outside_spawn.
     {
@@ -311,6 +308,7 @@ void runtime_core::stop() noexcept {
             m.cv.notify_all();
         }
     }
+    end_what_runs();
     for (machine& m : machines) {
         if (m.thread.joinable()) {
             m.thread.join();
@@ -318,6 +316,25 @@ void runtime_core::stop() noexcept {
     }
     if (pool != nullptr) {
         pool->stop();
+    }
+}
+
+/// A worker stops when its task waits. Nobody is told before: tasks are not resumed once more to
+/// see their cancel. But one that does not wait may look whether it is to end.
+void runtime_core::end_what_runs() noexcept {
+    constexpr std::int64_t patience_ns = 100'000'000;
+    const std::int64_t until = now_ns() + patience_ns;
+    unsigned round = 0;
+    while (ended_io.load(std::memory_order_acquire) < served) {
+        if (now_ns() > until) {
+            root->cancel(errc::canceled, nullptr);
+            return;
+        }
+        if (++round < 100) {
+            std::this_thread::yield();
+        } else {
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
     }
 }
 

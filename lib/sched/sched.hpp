@@ -208,6 +208,7 @@ public:
     void teardown() noexcept;
     void collect_queued() noexcept;
     void release_all() noexcept;
+    void end_what_runs() noexcept;
     void clear_timers() noexcept;
     void finish(machine* m, routine* r) noexcept;
 

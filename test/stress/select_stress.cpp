@@ -119,10 +119,12 @@ task<> send_somehow(program* p, int v, std::minstd_rand* r) {
         break;
     }
     case 7: {
-        auto h = go([&]() -> task<> {
-            co_await within(1ms, b.send(counted(v)));
+        // It may go on when this one has been cancelled.
+        const auto sends = [p, v](channel<counted> to) -> task<> {
+            co_await within(1ms, to.send(counted(v)));
             p->sent(v);
-        });
+        };
+        auto h = go(sends, b);
         co_await select(on(h, [] {}), on(a.recv(), take), on(after(d), [] {}));
         if (h) {
             co_await h;
@@ -197,10 +199,13 @@ task<> receive(program* p, const std::atomic<bool>* stop, unsigned s) {
             }
             case 4: {
                 cancelable_context x = with_cancel(current_context());
-                const auto body = [&](context) -> task<> {
-                    co_await select(on(a.recv(), take), on(b.recv(), take));
+                // It may go on when this one has been cancelled.
+                const auto body = [p](context, channel<counted> one,
+                                      channel<counted> other) -> task<> {
+                    const auto takes = [p](std::optional<counted> v) { p->received(std::move(v)); };
+                    co_await select(on(one.recv(), takes), on(other.recv(), takes));
                 };
-                auto h = go(body, x.ctx);
+                auto h = go(body, x.ctx, a, b);
                 co_await sleep(d);
                 x.cancel();
                 co_await h;

@@ -154,31 +154,25 @@ TEST_CASE("a runtime ends while somebody waits, and somebody has been served but
         {
             runtime rt(options{.workers = 1});
             rt.block_on([&]() -> task<> {
-                // The end of the runtime cancels its root, which these do not obey.
-                const context own = context::background();
-                const auto waits = [&](context) -> task<> {
-                    (void)co_await box;
-                    ++resumed;
-                };
-                const auto selects = [&](context) -> task<> {
-                    (void)co_await select(l.at_least(100), box, after(1h));
-                    ++resumed;
-                };
                 for (int i = 0; i < 3; ++i) {
-                    go(waits, own);
-                    go(selects, own);
+                    go([&]() -> task<> {
+                        (void)co_await box;
+                        ++resumed;
+                    });
+                    go([&]() -> task<> {
+                        (void)co_await select(l.at_least(100), box, after(1h));
+                        ++resumed;
+                    });
                 }
                 // The frames that are deepest go first, and this one posts when nobody is resumed
                 // any more.
-                const auto deep = [&](context) -> task<> {
-                    const posts_at_the_end later(box, served);
-                    co_await select();
-                };
-                const auto above = [&](context) -> task<> {
-                    auto h = go(deep, current_context());
+                go([&]() -> task<> {
+                    auto h = go([&]() -> task<> {
+                        const posts_at_the_end later(box, served);
+                        co_await select();
+                    });
                     co_await h;
-                };
-                go(above, own);
+                });
                 co_await yields(10);
             });
         }
