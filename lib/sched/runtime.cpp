@@ -254,6 +254,15 @@ void runtime_core::start_machine(processor* p) {
 // --- the end
 // --------------------------------------------------------------------------------------
 
+/// Between looks at what other threads are about to do.
+static void doze(unsigned& round) {
+    if (++round < 100) {
+        std::this_thread::yield();
+    } else {
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+}
+
 void runtime_core::end_io(processor& p) noexcept {
     // Nothing is resumed any more; but the kernel has to let go of what lives in the frames.
     completion_sink sink;  // for teardown these count as found in a queue
@@ -273,11 +282,7 @@ void runtime_core::end_io(processor& p) noexcept {
     // A thread's exit would cancel what it has submitted to other workers' rings.
     unsigned round = 0;
     while (ended_io.load(std::memory_order_acquire) < served) {
-        if (++round < 100) {
-            std::this_thread::yield();
-        } else {
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
+        doze(round);
     }
 }
 
@@ -330,11 +335,7 @@ void runtime_core::end_what_runs() noexcept {
             root->cancel(errc::canceled, nullptr);
             return;
         }
-        if (++round < 100) {
-            std::this_thread::yield();
-        } else {
-            std::this_thread::sleep_for(std::chrono::microseconds(100));
-        }
+        doze(round);
     }
 }
 
