@@ -20,6 +20,7 @@
 #include "../driver/driver.hpp"
 #include "global_queue.hpp"
 #include "run_queue.hpp"
+#include "thefts.hpp"
 #include "timer_heap.hpp"
 
 #include <ringo/context.hpp>
@@ -68,6 +69,8 @@ struct alignas(128) processor {
     timer_heap* timers = nullptr;  // never freed, see there
     std::int64_t timers_ran = 0;   // when timers expired last
     std::int32_t spin_credit = 0;  // grows when a search pays, see find_runnable
+    counter awaits;                // completed by the routines that ran here, about
+    thefts stealing;
     std::atomic<io_cancel_request*> cancels{nullptr};
     std::atomic<bool> look_for_cancels{false};  // there was no memory for a request
     std::atomic<machine*> owner{nullptr};
@@ -187,6 +190,8 @@ public:
     void find_cancels(processor& p) noexcept;
     routine* take_global(processor& p, std::uint32_t limit) noexcept;
     routine* steal(machine& m, processor& p) noexcept;
+    void rest(processor& p) noexcept;
+    std::uint64_t all_awaits() const noexcept;
     bool anything_to_do(const processor& p) const noexcept;
     void park(processor& p) noexcept;
     void deliver(processor& p, completion_sink& sink) noexcept;

@@ -10,9 +10,9 @@
 // One of the two sees the other. A publisher that finds somebody searching wakes nobody: a searcher
 // leaves that state before its last look at the queues, and when it finds work and was the last
 // one, it wakes another. Whoever moves work from one queue to another wakes again: in between it
-// was nowhere. The driver's wake-up is an eventfd: it ends the wait that is going on, or the next.
-// Tests: sched_test, "a task spawned while the other worker goes to sleep is never forgotten", and
-// test/model/park_model.cpp.
+// was nowhere. A searcher that rests (thefts.hpp) looks again by itself. The driver's wake-up is an
+// eventfd: it ends the wait that is going on, or the next. Tests: sched_test, "a task spawned while
+// the other worker goes to sleep is never forgotten", and test/model/park_model.cpp.
 #include "sched.hpp"
 
 #include "blocking_pool.hpp"
@@ -130,16 +130,22 @@ void schedule(routine* r) noexcept {
 
 // --- running one routine ------------------------------------------------------------------------
 
+/// @return about how many awaits the routine completed in the slice it had before
+static std::uint64_t renew_slice(routine& r) noexcept {
+    const int left = std::exchange(r.ticks, ticks_per_slice);
+    return left <= routine::turn_over ? 1 : static_cast<std::uint64_t>(1 + ticks_per_slice - left);
+}
+
 void runtime_core::run_routine(machine& m, routine* r) noexcept {
     m.cur.store(r, std::memory_order_release);
     m.slices = transfer_is_tail_call ? 0 : 8;
     for (;;) {
         m.after = after_resume::nothing;
-        r->ticks = ticks_per_slice;
         r->leaf->handle().resume();
         if (m.after != after_resume::again) [[likely]] {
             break;
         }
+        r->ticks = ticks_per_slice;
     }
     if (m.after == after_resume::finished) {
         // Runs destructors of the user's objects: still as user code.
@@ -320,6 +326,7 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
         const std::uint32_t k = victim.queue.steal(loot);
         if (k != 0) {
             ++p.steals;
+            p.stealing.stole(now_ns(), p.awaits.load());
             for (std::uint32_t j = 0; j + 1 < k; ++j) {
                 (void)p.queue.push(loot[j]);  // ours is empty, and has twice the room
             }
@@ -327,6 +334,28 @@ routine* runtime_core::steal(machine& m, processor& p) noexcept {
         }
     }
     return nullptr;
+}
+
+std::uint64_t runtime_core::all_awaits() const noexcept {
+    std::uint64_t n = 0;
+    for (const processor* q : procs) {
+        n += q->awaits.load();
+    }
+    return n;
+}
+
+/// As a searcher; I/O and timers go on.
+void runtime_core::rest(processor& p) noexcept {
+    const std::int64_t now = now_ns();
+    std::int64_t timeout = p.stealing.rest_ns();
+    if (const std::int64_t next = p.timers->earliest(); next != timer_heap::never) {
+        timeout = std::clamp<std::int64_t>(next - now, 0, timeout);
+    }
+    completion_sink sink;
+    p.stealing.rest_begins(now, all_awaits());
+    p.io->wait(sink, timeout);
+    p.stealing.rest_ends(now_ns(), all_awaits());
+    deliver(p, sink);
 }
 
 bool runtime_core::anything_to_do(const processor& p) const noexcept {
@@ -439,9 +468,17 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                 p.searching = true;
                 searching.fetch_add(1, std::memory_order_seq_cst);
             }
+            if (p.stealing.undecided()) {
+                p.stealing.out_of_work(now_ns(), p.awaits.load(), [this] { return all_awaits(); });
+            }
+            if (p.searching && p.stealing.must_rest()) {
+                rest(p);
+                continue;
+            }
             // Worth its time only where it mostly finds something: on a machine that is shared with
             // whoever sends the work, it takes the sender's.
-            const bool promising = p.spin_credit > 0 || p.parks.load() % spin_anyway_every == 0;
+            const bool promising = !p.stealing.in_vain() &&
+                                   (p.spin_credit > 0 || p.parks.load() % spin_anyway_every == 0);
             if (p.searching && promising) {
                 const std::int64_t until = now_ns() + spin_ns;
                 do {
@@ -470,6 +507,9 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                 }
                 if (r != nullptr) {
                     return found(p, r);
+                }
+                if (p.stealing.found_nothing()) {
+                    continue;
                 }
             }
         }
@@ -504,6 +544,7 @@ void runtime_core::worker_main(machine& m) noexcept {
             if (r == nullptr) {
                 break;  // stopping
             }
+            p->awaits += renew_slice(*r);
             if (r->flag(routine::retry_io | routine::has_hook)) [[unlikely]] {
                 if (!ask_first(*p, r)) {
                     continue;

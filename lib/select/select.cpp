@@ -205,7 +205,6 @@ bool select_round::start_in_hook(promise_base* frame, select_arm* arm,
                                  const wait_ops* ops) noexcept {
     routine* const r = frame->self();
     r->end_wait();
-    r->ticks = 1;  // it is about to get a new slice, and must not give way once more
     return !start(frame, &arm, 1, false, ops);
 }
 

@@ -119,27 +119,6 @@ namespace detail {
 const wait_ops rw_lock_arm::ops{"rw_mutex lock"};
 const wait_ops rw_lock_shared_arm::ops{"rw_mutex lock_shared"};
 
-/// A lock that nobody queues for is mostly held for some nanoseconds, by a task that runs on
-/// another core; to queue for it costs both of them a switch, and makes a queue for those who come
-/// next.
-bool rw_arm::spin(rw_mutex& m, bool shared) noexcept {
-    if (this_machine()->rt->procs.size() == 1) {
-        return false;  // who has it does not run
-    }
-    for (int wait = 8; wait <= 64; wait *= 2) {
-        for (int i = 0; i < wait; ++i) {
-            __builtin_ia32_pause();
-        }
-        if ((m.state_.load(std::memory_order_relaxed) & rw_mutex::slow) != 0) {
-            return false;
-        }
-        if (shared ? m.take_shared_at_once() : m.take_at_once()) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool rw_arm::ready() noexcept { return m_.may_enter(m_.freeze(), shared_); }
 bool rw_arm::commit(wake_list&) noexcept {
     const std::uint32_t s = m_.freeze();

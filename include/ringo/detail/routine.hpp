@@ -145,6 +145,8 @@ struct alignas(64) routine : waiter {
     std::atomic<std::uint8_t> rt{0};     // index of its runtime, 0: free memory
     std::uint32_t depth = 0;             // go nesting; children are destroyed before parents
 
+    static constexpr std::int16_t turn_over = -2;  // for ticks: its turn is over, with some left
+
     static constexpr std::uint8_t has_error = 1;   // aux is an error_box*
     static constexpr std::uint8_t under_root = 2;  // its current context is the runtime's root's
     static constexpr std::uint8_t retry_io = 4;    // aux is an operation yet to be submitted

@@ -212,9 +212,8 @@ private:
 
 /// An arm that is awaited by itself and mostly can happen without further ado, that is, without the
 /// source's lock: it is made only if it has to wait. Until then there is a request, by which
-/// Arm::take_at_once tries, and of which Arm::granted makes the result. Arm::take_by_spinning,
-/// where there is one, may look on for a moment before the task queues; Arm::after_wait hears of
-/// the end of a wait.
+/// Arm::take_at_once tries, and of which Arm::granted makes the result. Arm::after_wait,
+/// where there is one, hears of the end of a wait.
 template <class Arm>
 class quick_awaiter {
 public:
@@ -250,21 +249,13 @@ private:
     };
     bool suspend() {
         routine* const r = frame_->self();
-        if (!starts_cancelled(r)) {
-            if (r->ticks < 0) {
-                begin_wait();
-                wait_.ops = &Arm::ops;
-                wait_.retry = &start_again;
-                select_round::give_way_first(frame_, wait_);
-                return true;
-            }
-            if constexpr (requires { Arm::take_by_spinning(request_); }) {
-                if (Arm::take_by_spinning(request_)) {
-                    return false;
-                }
-            }
-        }
         begin_wait();
+        if (!starts_cancelled(r) && r->ticks < 0) {
+            wait_.ops = &Arm::ops;
+            wait_.retry = &start_again;
+            select_round::give_way_first(frame_, wait_);
+            return true;
+        }
         select_arm* const a = &wait_.arm;
         return wait_.round.start(frame_, &a, 1, false, &Arm::ops);
     }

@@ -201,7 +201,7 @@ public:
     void unlink() noexcept override;
     void leave(wake_list& woken) noexcept override;
     void won() noexcept override;
-    static void after_wait(routine& r) noexcept { r.ticks = 0; }
+    static void after_wait(routine& r) noexcept { r.ticks = routine::turn_over; }
 
 protected:
     rw_arm(rw_mutex& m, bool shared) noexcept : m_(m), shared_(shared) { lock_ = key(m_.lock_); }
@@ -213,7 +213,6 @@ protected:
             give_back();
         }
     }
-    static bool spin(rw_mutex& m, bool shared) noexcept;
     rw_mutex& m_;
     const bool shared_;
     bool held_ = false;  // from the choice until take
@@ -229,7 +228,6 @@ public:
     using request = rw_mutex*;
     explicit rw_lock_arm(request m) noexcept : rw_arm(*m, false) {}
     static bool take_at_once(request m) noexcept { return m->take_at_once(); }
-    static bool take_by_spinning(request m) noexcept { return spin(*m, false); }
     static rw_mutex_guard granted(request m) noexcept { return rw_mutex_guard(m); }
     rw_mutex_guard take() noexcept {
         held_ = false;
@@ -245,7 +243,6 @@ public:
     using request = rw_mutex*;
     explicit rw_lock_shared_arm(request m) noexcept : rw_arm(*m, true) {}
     static bool take_at_once(request m) noexcept { return m->take_shared_at_once(); }
-    static bool take_by_spinning(request m) noexcept { return spin(*m, true); }
     static rw_mutex_shared_guard granted(request m) noexcept { return rw_mutex_shared_guard(m); }
     rw_mutex_shared_guard take() noexcept {
         held_ = false;
