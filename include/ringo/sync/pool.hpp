@@ -5,12 +5,13 @@
 #include <ringo/detail/readers.hpp>
 #include <ringo/detail/spin_lock.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -46,7 +47,7 @@ public:
         }
         ~lease() {
             if (pool_ != nullptr) {
-                pool_->put(std::move(value_));
+                pool_->put_back(value_);
             }
         }
         /// The object.
@@ -61,7 +62,7 @@ public:
 
     private:
         friend class pool;
-        lease(pool* p, T&& v) noexcept : pool_(p), value_(std::move(v)) {}
+        explicit lease(pool& p) : pool_(&p), value_(p.get()) {}
         pool* pool_;
         T value_;
     };
@@ -84,26 +85,24 @@ public:
     /// @throws what making one throws; std::bad_alloc the first time on a thread
     T get() {
         const std::size_t own = here();
-        for (std::size_t i = 0; i < slots; ++i) {
-            if (std::optional<T> x = slots_[(own + i) % slots].take()) {
-                return std::move(*x);
+        for (const std::size_t away : nearest) {
+            if (slot& s = slots_[own ^ away]; s.size.load(std::memory_order_relaxed) != 0) {
+                const std::lock_guard guard(s.lock);
+                if (!s.spares.empty()) {
+                    T x(std::move(s.spares.back()));
+                    s.spares.pop_back();
+                    s.size.store(s.spares.size(), std::memory_order_relaxed);
+                    return x;
+                }
             }
         }
         return make_();
     }
     /// As get, for a while.
-    lease borrow() { return lease(this, get()); }
+    lease borrow() { return lease(*this); }
 
     /// Puts a spare object in, or destroys it when there are enough.
-    void put(T x) noexcept {
-        const std::size_t own = here();
-        // A neighbour's room serves as well: objects may be got on one thread and put on another.
-        for (std::size_t i = 0; i < slots; ++i) {
-            if (slots_[(own + i) % slots].give(x, each_)) {
-                return;
-            }
-        }
-    }
+    void put(T x) noexcept { put_back(x); }
 
     /// Destroys all spares.
     void trim() noexcept {
@@ -122,6 +121,19 @@ public:
 
 private:
     static constexpr std::size_t slots = 16;
+    // In which order a thread tries the slots: threads whose numbers are close keep apart for long.
+    static constexpr std::array<std::uint8_t, slots> nearest{0, 8, 4, 12, 2, 10, 6, 14,
+                                                             1, 9, 5, 13, 3, 11, 7, 15};
+
+    void put_back(T& x) noexcept {
+        const std::size_t own = here();
+        // A neighbour's room serves as well: objects may be got on one thread and put on another.
+        for (const std::size_t away : nearest) {
+            if (slots_[own ^ away].give(x, each_)) {
+                return;
+            }
+        }
+    }
 
     /// The spares of the threads with a certain number. Processors fetch lines in pairs.
     struct alignas(128) slot {
@@ -129,18 +141,6 @@ private:
         detail::spin_lock lock;
         std::vector<T> spares;
 
-        std::optional<T> take() noexcept {
-            std::optional<T> x;
-            if (size.load(std::memory_order_relaxed) != 0) {
-                const std::lock_guard guard(lock);
-                if (!spares.empty()) {
-                    x.emplace(std::move(spares.back()));
-                    spares.pop_back();
-                    size.store(spares.size(), std::memory_order_relaxed);
-                }
-            }
-            return x;
-        }
         bool give(T& x, std::size_t bound) noexcept {
             if (size.load(std::memory_order_relaxed) >= bound) {
                 return false;
