@@ -61,8 +61,8 @@ void routine_arm::unlink() noexcept { join_word::unlink_locked(target_, node_); 
 namespace ringo {
 
 task<> select() {
-    detail::select_wait<0> wait(false);
-    (void)co_await detail::select_point<0>(wait);
+    detail::select_wait<0> wait;
+    (void)co_await detail::select_point<0>(wait, false);
 }
 
 }  // namespace ringo

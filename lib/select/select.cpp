@@ -121,29 +121,35 @@ bool select_round::is_ready(select_arm& a) noexcept {
     }
 }
 
-std::size_t select_round::one_of(std::size_t n) noexcept {
-    return static_cast<std::size_t>(((next_random() >> 32) * n) >> 32);
-}
+std::uint64_t random_bits() noexcept { return next_random(); }
 
-/// As select_awaiter::take_one_at_random, for arms that are not known when this is compiled.
-bool select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
-    const std::size_t i = one_of(n);
-    select_arm& a = *arms[i];
-    if (a.lock_ == 0 || !std::all_of(arms, arms + n, [](const select_arm* x) {
-            return x->kind_ == select_arm::kind::recv || x->kind_ == select_arm::kind::send;
-        })) {
-        return false;  // a ready one of another kind would be passed over here
+std::size_t select_round::take_one_at_random(select_arm* const* arms, std::size_t n) {
+    if (n > 64) {
+        return none;
     }
-    wake_list woken;
-    {
-        const std::lock_guard guard(*reinterpret_cast<spin_lock*>(a.lock_));
-        if (!is_ready(a) || !a.commit(woken)) {
-            return false;
+    std::uint64_t candidates = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        const auto* const c = reinterpret_cast<const channel_base*>(arms[i]->lock_);
+        const bool maybe =
+            c != nullptr &&
+            !(arms[i]->kind_ == select_arm::kind::recv ? c->surely_empty() : c->surely_full());
+        candidates |= std::uint64_t{maybe} << i;
+    }
+    while (candidates != 0) {
+        const std::size_t i = draw_one(candidates);
+        select_arm& a = *arms[i];
+        wake_list woken;
+        bool done = false;
+        {
+            const std::lock_guard guard(*reinterpret_cast<spin_lock*>(a.lock_));
+            done = is_ready(a) && a.commit(woken);
+        }
+        if (done) {
+            woken.wake_all();
+            return i;
         }
     }
-    winner_ = i;
-    woken.wake_all();
-    return true;
+    return none;
 }
 
 bool select_round::start(promise_base* frame, select_arm* const* arms, std::size_t n,
@@ -160,8 +166,13 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         winner_ = otherwise;
         return continue_or_yield(r);
     }
-    if (!drawn && n > 1 && take_one_at_random(arms, n)) {
-        return continue_or_yield(r);
+    if (!drawn && n > 1 && std::all_of(arms, arms + n, [](const select_arm* a) {
+            return a->kind_ == select_arm::kind::recv || a->kind_ == select_arm::kind::send;
+        })) {
+        winner_ = take_one_at_random(arms, n);
+        if (winner_ != none) {
+            return continue_or_yield(r);
+        }
     }
     if (ops == nullptr) {
         ops = n == 0 ? &empty_ops : &select_ops;

@@ -6,6 +6,7 @@
 #include <ringo/detail/channel_core.hpp>
 #include <ringo/detail/select_arm.hpp>
 
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <type_traits>
@@ -28,30 +29,70 @@ bool now(spin_lock& lock, F change) noexcept {
     return done;
 }
 
-/// recv as an arm of a select.
+/// What send and recv have in common as arms. The channel is borrowed from the handle, as with the
+/// awaiters, or owned.
 template <class T>
-class recv_arm final : public select_arm {
+class channel_arm : public select_arm {
+public:
+    static constexpr bool of_channel = true;
+    void own() noexcept {
+        if (at_end_ == duty::none && lock_ != 0) {
+            core::ref(channel());
+            at_end_ = duty::unref;
+        }
+    }
+
+protected:
     using core = channel_core<T>;
     using item = channel_item<T>;
+    channel_arm(kind k, channel_ref<T>& c) noexcept
+        : select_arm(k), at_end_(c.give_up() ? duty::unref : duty::none) {
+        lock_ = reinterpret_cast<std::uintptr_t>(c.get());  // it begins with its lock
+    }
+    channel_arm(channel_arm&& other) noexcept
+        : select_arm(std::move(other)), at_end_(std::exchange(other.at_end_, duty::none)) {}
+    ~channel_arm() {
+        if (at_end_ != duty::none) [[unlikely]] {
+            let_go();
+        }
+    }
+    core* channel() const noexcept { return reinterpret_cast<core*>(lock_); }
+    /// Out of the queue, not completed. Who has to free the channel then does not own it: there is
+    /// no handle.
+    void leave_queue(wait_queue core::* queue) noexcept {
+        if (channel()->leave(channel()->*queue, node_)) {
+            at_end_ = duty::destroy;
+        }
+    }
+
+private:
+    enum class duty : std::uint8_t { none, unref, destroy };
+    [[gnu::noinline, gnu::cold]] void let_go() noexcept {
+        if (at_end_ == duty::destroy) {
+            core::destroy(channel());
+        } else {
+            core::unref(channel());
+        }
+    }
+    duty at_end_;
+};
+
+/// recv as an arm of a select.
+template <class T>
+class recv_arm final : public channel_arm<T> {
+    using base = channel_arm<T>;
+    using base::channel;
+    using typename base::core;
+    using typename base::item;
 
 public:
     using result = std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
-    explicit recv_arm(recv_awaiter<T>&& a) noexcept
-        : select_arm(kind::recv), core_(std::move(a.core_)) {
-        lock_ = core_ == nullptr ? 0 : key(core_->lock);
-    }
-    recv_arm(recv_arm&& other) noexcept
-        : select_arm(std::move(other)), core_(std::move(other.core_)) {}
-    ~recv_arm() {
-        if (last_) {
-            core::destroy(core_.get());
-        }
-    }
-    void own() noexcept { core_.own(); }
+    explicit recv_arm(recv_awaiter<T>&& a) noexcept : base(select_arm::kind::recv, a.core_) {}
+    recv_arm(recv_arm&& other) noexcept : base(std::move(other)) {}
 
-    bool ready() noexcept final { return core_->can_recv(); }
+    bool ready() noexcept final { return channel()->can_recv(); }
     bool surely_not_ready() const noexcept final {
-        return core_ == nullptr || core_->surely_empty();
+        return channel() == nullptr || channel()->surely_empty();
     }
     bool commit(wake_list& woken) noexcept final {
         waiter* w = nullptr;
@@ -64,52 +105,42 @@ public:
     /// Ready and made to happen, by the channel's lock alone.
     bool take_now() noexcept {
         return !surely_not_ready() &&
-               now(core_->lock, [this](waiter*& w) { return take_locked(w); });
+               now(channel()->lock, [this](waiter*& w) { return take_locked(w); });
     }
     bool link() noexcept final {
-        node_.slot = &value_;
-        core_->enqueue(core_->receivers, node_);
+        base::node_.slot = &value_;
+        channel()->enqueue(channel()->receivers, base::node_);
         return true;
     }
-    void unlink() noexcept final { last_ = core_->leave(core_->receivers, node_); }
+    void unlink() noexcept final { base::leave_queue(&core::receivers); }
     result take() { return unpack<T>(std::move(value_)); }
 
 private:
     bool take_locked(waiter*& woken) noexcept {
-        return core_->try_take(value_, woken) || core_->closed;
+        return channel()->try_take(value_, woken) || channel()->closed;
     }
-    channel_ref<T> core_;
     std::optional<item> value_;
-    bool last_ = false;  // this one has to free the channel
 };
 template <class T>
 struct arm_of<recv_awaiter<T>> : std::type_identity<recv_arm<T>> {};
 
 /// send as an arm of a select.
 template <class T>
-class send_arm final : public select_arm {
-    using core = channel_core<T>;
-    using item = channel_item<T>;
+class send_arm final : public channel_arm<T> {
+    using base = channel_arm<T>;
+    using base::channel;
+    using typename base::core;
+    using typename base::item;
 
 public:
     using result = void;
     explicit send_arm(send_awaiter<T>&& a) noexcept
-        : select_arm(kind::send), core_(std::move(a.core_)), value_(std::move(a.value_)) {
-        lock_ = core_ == nullptr ? 0 : key(core_->lock);
-    }
-    send_arm(send_arm&& other) noexcept
-        : select_arm(std::move(other)), core_(std::move(other.core_)),
-          value_(std::move(other.value_)) {}
-    ~send_arm() {
-        if (last_) {
-            core::destroy(core_.get());
-        }
-    }
-    void own() noexcept { core_.own(); }
+        : base(select_arm::kind::send, a.core_), value_(std::move(a.value_)) {}
+    send_arm(send_arm&& other) noexcept : base(std::move(other)), value_(std::move(other.value_)) {}
 
-    bool ready() noexcept final { return core_->can_send(); }
+    bool ready() noexcept final { return channel()->can_send(); }
     bool surely_not_ready() const noexcept final {
-        return core_ == nullptr || core_->surely_full();
+        return channel() == nullptr || channel()->surely_full();
     }
     bool commit(wake_list& woken) noexcept final {
         waiter* w = nullptr;
@@ -122,15 +153,15 @@ public:
     /// Ready and made to happen, by the channel's lock alone.
     bool take_now() noexcept {
         return !surely_not_ready() &&
-               now(core_->lock, [this](waiter*& w) { return put_locked(w); });
+               now(channel()->lock, [this](waiter*& w) { return put_locked(w); });
     }
     bool link() noexcept final {
-        node_.slot = &value_;
-        core_->enqueue(core_->senders, node_);
+        base::node_.slot = &value_;
+        channel()->enqueue(channel()->senders, base::node_);
         return true;
     }
-    void unlink() noexcept final { last_ = core_->leave(core_->senders, node_); }
-    void won() noexcept final { closed_ = node_.kind == channel_base::node_closed; }
+    void unlink() noexcept final { base::leave_queue(&core::senders); }
+    void won() noexcept final { closed_ = base::node_.kind == channel_base::node_closed; }
     void take() const {
         if (closed_) [[unlikely]] {
             channel_base::throw_send_on_closed();
@@ -139,13 +170,11 @@ public:
 
 private:
     bool put_locked(waiter*& woken) noexcept {
-        closed_ = core_->closed;
-        return closed_ || core_->try_put(value_, woken);
+        closed_ = channel()->closed;
+        return closed_ || channel()->try_put(value_, woken);
     }
-    channel_ref<T> core_;
-    item value_;
     bool closed_ = false;
-    bool last_ = false;  // this one has to free the channel
+    item value_;
 };
 template <class T>
 struct arm_of<send_awaiter<T>> : std::type_identity<send_arm<T>> {};

@@ -24,14 +24,15 @@ public:
     using core = channel_core<T>;
     explicit channel_ref(core* c) noexcept : core_(c) {}
     /// As it is: borrowed, or owned.
-    channel_ref(channel_ref&& other) noexcept
-        : core_(std::exchange(other.core_, nullptr)), owned_(std::exchange(other.owned_, false)) {}
+    channel_ref(channel_ref&& other) noexcept : core_(other.core_), owned_(other.give_up()) {}
     channel_ref& operator=(channel_ref&&) = delete;
     ~channel_ref() {
-        if (owned_) {
+        if (owned_) [[unlikely]] {
             core::unref(core_);
         }
     }
+    /// @return whether it was owned, and is the caller's now
+    bool give_up() noexcept { return std::exchange(owned_, false); }
     void own() noexcept {
         if (!owned_ && !(core_ == nullptr)) {
             core::ref(core_);
@@ -64,6 +65,12 @@ protected:
     ~channel_awaiter() = default;
 
     wait_phase phase() const noexcept { return frame_->self()->phase(); }
+    /// The task is destroyed while it waits.
+    [[gnu::noinline, gnu::cold]] void end_early(wait_queue core::* queue) noexcept {
+        if (phase() != wait_phase::claimed) {
+            leave(queue);
+        }
+    }
     /// Ends a wait that no peer has completed.
     void leave(wait_queue core::* queue) noexcept {
         if (node_.slot != nullptr) {  // else it was never enqueued
@@ -93,7 +100,7 @@ protected:
 
     channel_ref<T> core_;
     bool waiting_ = false;  // or has been cancelled before
-    promise_base* frame_ = nullptr;
+    promise_base* frame_;   // set when it is awaited
     union {
         wait_node node_;  // made when it may have to wait: mostly it need not
     };
@@ -118,8 +125,8 @@ public:
     explicit recv_awaiter(channel_core<T>* c) noexcept : base(c) {}
     recv_awaiter(recv_awaiter&&) noexcept = default;
     ~recv_awaiter() {
-        if (waiting_ && base::phase() != wait_phase::claimed) {
-            base::leave(&core::receivers);
+        if (waiting_) [[unlikely]] {
+            base::end_early(&core::receivers);
         }
     }
 
@@ -204,8 +211,8 @@ public:
         : base(c), value_(pack<T>(std::move(v))) {}
     send_awaiter(send_awaiter&&) noexcept = default;
     ~send_awaiter() {
-        if (waiting_ && base::phase() != wait_phase::claimed) {
-            base::leave(&core::senders);
+        if (waiting_) [[unlikely]] {
+            base::end_early(&core::senders);
         }
     }
 

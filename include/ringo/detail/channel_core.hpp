@@ -127,7 +127,7 @@ struct RINGO_API channel_base {
         return --held == 0 && orphaned;
     }
 
-    spin_lock lock;                      // first: its address tells a select the channel's
+    spin_lock lock;                      // first: its address is the channel's, for a select
     std::atomic<std::uint32_t> refs{1};  // of handles
     std::uint32_t held = 0;
     std::atomic<bool> closed{false};  // written under the lock

@@ -136,7 +136,12 @@ struct arm_list {
 
     template <class Tuple>
     static void bind(select_wait<size>& w, Tuple& ons) {
-        bind_from<0, 0>(w, ons);
+        each(ons, [&w](std::size_t i, auto& arm) { w.set(i, arm); });
+    }
+    /// Calls f with the number of each arm, and the arm.
+    template <class Tuple, class F>
+    static void each(Tuple& ons, F&& f) {
+        each_from<0, 0>(ons, f);
     }
     /// Calls f with the on_arm of the winner.
     template <class R, class Tuple, class F>
@@ -145,15 +150,15 @@ struct arm_list {
     }
 
 private:
-    template <std::size_t I, std::size_t A, class Tuple>
-    static void bind_from(select_wait<size>& w, Tuple& ons) {
+    template <std::size_t I, std::size_t A, class Tuple, class F>
+    static void each_from(Tuple& ons, F& f) {
         if constexpr (I < sizeof...(On)) {
             auto& on = std::get<I>(ons);
             if constexpr (std::remove_reference_t<decltype(on)>::is_otherwise) {
-                bind_from<I + 1, A>(w, ons);
+                each_from<I + 1, A>(ons, f);
             } else {
-                w.set(A, on.arm);
-                bind_from<I + 1, A + 1>(w, ons);
+                f(A, on.arm);
+                each_from<I + 1, A + 1>(ons, f);
             }
         }
     }

@@ -10,8 +10,11 @@
 // commit fails only if that peer has been claimed elsewhere since it was asked, and then all are
 // asked again; its node is out of the queue, so that ends.
 //
-// One arm, drawn at random, may be tried before that, under its own lock: whether that one is ready
-// does not depend on the others, and if it is not, nothing has happened.
+// Before that they may be looked at one by one without locks, and one of those that seem ready be
+// drawn and tried under its own lock, and so on while there are any. As long as nothing changes
+// meanwhile, each of the ready ones has the same chance; and whatever is chosen is ready when it
+// is. What has to be true of all of them at one instant is only that none is ready, and that is for
+// the round to say.
 //
 // If none is ready all arms are enqueued and the wait is published, still under the locks; so no
 // peer finds half a select, and two selects that meet see either nothing or all of the other. A
@@ -29,6 +32,7 @@
 #include <ringo/detail/spin_lock.hpp>
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -36,6 +40,8 @@
 #include <utility>
 
 namespace ringo::detail {
+
+RINGO_API std::uint64_t random_bits() noexcept;
 
 /// One arm of a select; lives in the select's frame. The functions are called with the lock of
 /// lock() held, but for prepare and won.
@@ -80,12 +86,26 @@ protected:
     }
     friend class select_round;
     std::uintptr_t lock_ = 0;
-    kind kind_;
-    bool linked_ = false;
     union {
         wait_node node_;  // made when it is enqueued
     };
+    kind kind_;  // at the end, where an arm's own flags join them
+    bool linked_ = false;
 };
+
+/// Takes one of the bits out, each with the same probability. @pre there is one
+inline std::size_t draw_one(std::uint64_t& bits) noexcept {
+    std::uint64_t from = bits;
+    if ((bits & (bits - 1)) != 0) {
+        const auto n = static_cast<std::uint64_t>(std::popcount(bits));
+        for (std::uint64_t skip = ((random_bits() >> 32) * n) >> 32; skip != 0; --skip) {
+            from &= from - 1;
+        }
+    }
+    const auto i = static_cast<std::size_t>(std::countr_zero(from));
+    bits &= ~(std::uint64_t{1} << i);
+    return i;
+}
 
 /// One select, from the evaluation of its arms to the one that happened.
 class RINGO_API select_round {
@@ -94,19 +114,17 @@ public:
     static constexpr std::size_t otherwise = SIZE_MAX - 1;
     static constexpr std::size_t no_processor = SIZE_MAX - 2;
 
-    /// One of 0 … n - 1, each with the same probability.
-    static std::size_t one_of(std::size_t n) noexcept;
-
     /// @return true: suspend, then call finish. False: winner() is known already.
-    /// `drawn`: the caller has tried one at random itself.
+    /// `drawn`: the caller has tried them one by one itself.
     bool start(promise_base* frame, select_arm* const* arms, std::size_t n, bool has_otherwise,
                const wait_ops* ops = nullptr, bool drawn = false);
+    /// Of channels' arms only. @return the one that was ready and has happened, or `none`
+    static std::size_t take_one_at_random(select_arm* const* arms, std::size_t n);
     /// After the suspension.
     void finish(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     /// At the end of a suspended select that is never resumed.
     void abandon(promise_base* frame, select_arm* const* arms, std::size_t n) noexcept;
     std::size_t winner() const noexcept { return winner_; }
-    void decide(std::size_t winner) noexcept { winner_ = winner; }
     /// After start, and after the suspension if there was one, of a single arm. @return whether
     /// there was @throws ringo::canceled
     bool finish_one(promise_base* frame, select_arm& arm) {
@@ -131,13 +149,12 @@ public:
 private:
     static bool is_ready(select_arm& a) noexcept;
     static void take_leave(select_arm& a) noexcept;
-    bool take_one_at_random(select_arm* const* arms, std::size_t n);
     enum class step : std::uint8_t { decided, suspended, again };
     step evaluate(routine* r, select_arm* const* arms, std::size_t n, const std::uintptr_t* locks,
                   std::size_t lock_count, bool has_otherwise, const wait_ops* ops);
     void look_at_done_arms(routine* r, select_arm* const* arms, std::size_t n,
                            bool has_otherwise) noexcept;
-    std::size_t winner_ = none;
+    std::size_t winner_;  // set by start
     bool suspended_ = false;
 };
 
@@ -145,20 +162,18 @@ private:
 template <std::size_t N>
 class select_wait {
 public:
-    explicit select_wait(bool has_otherwise) noexcept : has_otherwise_(has_otherwise) {}
-    select_wait(select_wait&& other) noexcept : has_otherwise_(other.has_otherwise_) {}
+    select_wait() noexcept {}  // what start sets is not needed before
     ~select_wait() {
         if (round_.suspended()) {
             round_.abandon(frame_, arms_.data(), N);
         }
     }
     void set(std::size_t i, select_arm& a) noexcept { arms_[i] = &a; }
-    /// Instead of start: `winner` has been found without a round.
-    void decide(std::size_t winner) noexcept { round_.decide(winner); }
-    bool start(promise_base* frame, bool drawn = false) {
+    bool start(promise_base* frame, bool has_otherwise, bool drawn = false) {
         frame_ = frame;
-        return round_.start(frame, arms_.data(), N, has_otherwise_, nullptr, drawn);
+        return round_.start(frame, arms_.data(), N, has_otherwise, nullptr, drawn);
     }
+    std::size_t take_one_at_random() { return select_round::take_one_at_random(arms_.data(), N); }
     /// @throws ringo::canceled
     std::size_t finish() {
         if (round_.suspended()) {
@@ -171,10 +186,9 @@ public:
     }
 
 private:
-    promise_base* frame_ = nullptr;
-    std::array<select_arm*, N> arms_{};
+    promise_base* frame_;
+    std::array<select_arm*, N> arms_;
     select_round round_;
-    bool has_otherwise_;
 };
 
 /// An arm that is awaited by itself.

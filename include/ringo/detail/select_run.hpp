@@ -12,6 +12,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <new>
 #include <optional>
@@ -28,6 +29,11 @@ inline constexpr bool can_be_drawn = true;
 template <class A, class F>
 inline constexpr bool can_be_drawn<on_arm<A, F>> = requires(A& arm) { arm.take_now(); };
 
+template <class On>
+inline constexpr bool is_channel_arm = On::is_otherwise;
+template <class A, class F>
+inline constexpr bool is_channel_arm<on_arm<A, F>> = requires { A::of_channel; };
+
 /// select with arms and handlers that need no coroutine of their own.
 template <class R, class... On>
 class select_awaiter {
@@ -35,10 +41,8 @@ class select_awaiter {
     using ons = std::tuple<On...>;
 
 public:
-    explicit select_awaiter(On&&... on)
-        : ons_(std::move(on)...), wait_(count_otherwise<On...> != 0) {}
-    select_awaiter(select_awaiter&& other)
-        : ons_(std::move(other.ons_)), wait_(std::move(other.wait_)) {
+    explicit select_awaiter(On&&... on) : ons_(std::move(on)...) {}
+    select_awaiter(select_awaiter&& other) : ons_(std::move(other.ons_)) {
         std::apply([](auto&... on) { (keep_operands(on), ...); }, ons_);
     }
     /// To be awaited where it is written, or moved.
@@ -48,51 +52,65 @@ public:
     /// of several one is tried.
     bool await_ready() {
         routine* const r = frame_->self();
+        winner_ = select_round::none;
         if (starts_cancelled(r) || r->ticks <= 0) {
             return false;
         }
-        std::size_t winner = select_round::none;
         if constexpr (list::size == 1 && count_otherwise<On...> == 1) {
             auto& arm = std::get<std::tuple_element_t<0, ons>::is_otherwise ? 1 : 0>(ons_).arm;
             if (arm.surely_not_ready()) {
-                winner = select_round::otherwise;
+                winner_ = select_round::otherwise;
             } else if (take(arm)) {
-                winner = 0;
+                winner_ = 0;
             }
-        } else if constexpr (list::size > 1 && (can_be_drawn<On> && ...)) {
-            winner = take_one_at_random();
+        } else if constexpr (list::size > 1 && list::size <= 64 && (can_be_drawn<On> && ...)) {
+            winner_ = take_one_at_random();
         }
-        if (winner == select_round::none) {
+        if (winner_ == select_round::none) {
             return false;
         }
         --r->ticks;
-        wait_.decide(winner);
         return true;
     }
     bool await_suspend(awaiting_frame) {
         list::bind(wait_, ons_);
-        return wait_.start(frame_, true);
+        return wait_.start(frame_, count_otherwise<On...> != 0, true);
     }
     R await_resume() {
-        return list::template visit<R>(wait_.finish(), ons_,
-                                       [](auto& on) -> R { return on.run(); });
+        if (winner_ == select_round::none) {
+            winner_ = wait_.finish();
+        }
+        return list::template visit<R>(winner_, ons_, [](auto& on) -> R { return on.run(); });
     }
 
 private:
-    /// One is drawn before anybody looks, and if it is ready it happens, under its lock alone.
-    /// Otherwise a round asks all of them. Uniform all the same: of k ready ones among n, each is
-    /// drawn here with 1/n, and else, in (n - k)/n of all cases, there with 1/k, which makes 1/k.
-    /// So all arms have to be of the kinds that can be tried here.
+    /// See select_arm.hpp. All arms have to be of the kinds that can be tried here: a ready one of
+    /// another kind would be passed over.
     std::size_t take_one_at_random() {
-        const std::size_t i = select_round::one_of(list::size);
-        const auto try_it = [](auto& on) {
-            if constexpr (std::remove_reference_t<decltype(on)>::is_otherwise) {
-                return false;
-            } else {
-                return take(on.arm);
+        constexpr bool channels = (is_channel_arm<On> && ...);
+        if constexpr (channels && list::size > 3) {
+            list::bind(wait_, ons_);
+            return wait_.take_one_at_random();
+        } else {
+            std::uint64_t candidates = 0;
+            list::each(ons_, [&candidates](std::size_t i, auto& arm) {
+                candidates |= std::uint64_t{!arm.surely_not_ready()} << i;
+            });
+            const auto try_it = [](auto& on) {
+                if constexpr (std::remove_reference_t<decltype(on)>::is_otherwise) {
+                    return false;
+                } else {
+                    return take(on.arm);
+                }
+            };
+            while (candidates != 0) {
+                const std::size_t i = draw_one(candidates);
+                if (list::template visit<bool>(i, ons_, try_it)) {
+                    return i;
+                }
             }
-        };
-        return list::template visit<bool>(i, ons_, try_it) ? i : select_round::none;
+            return select_round::none;
+        }
     }
     template <class Arm>
     static bool take(Arm& arm) {
@@ -105,6 +123,7 @@ private:
     // Before the wait, which looks at the arms when it is destroyed early.
     ons ons_;
     promise_base* frame_ = nullptr;
+    std::size_t winner_ = select_round::none;  // found without a round
     select_wait<list::size> wait_;
 };
 
@@ -112,14 +131,16 @@ private:
 template <std::size_t N>
 class select_point {
 public:
-    explicit select_point(select_wait<N>& w) noexcept : wait_(w) {}
+    select_point(select_wait<N>& w, bool has_otherwise) noexcept
+        : wait_(w), has_otherwise_(has_otherwise) {}
     void attach(promise_base& p) noexcept { frame_ = &p; }
     static constexpr bool await_ready() noexcept { return false; }
-    bool await_suspend(awaiting_frame) { return wait_.start(frame_); }
+    bool await_suspend(awaiting_frame) { return wait_.start(frame_, has_otherwise_); }
     std::size_t await_resume() { return wait_.finish(); }
 
 private:
     select_wait<N>& wait_;
+    const bool has_otherwise_;
     promise_base* frame_ = nullptr;
 };
 
@@ -227,9 +248,9 @@ task<R> select_task(std::source_location at, std::tuple<On...> ons) {
     std::exception_ptr unhappened;  // why no arm has happened
     for (;;) {
         try {
-            select_wait<list::size> wait(probing);
+            select_wait<list::size> wait;
             list::bind(wait, ons);
-            winner = co_await select_point<list::size>(wait);
+            winner = co_await select_point<list::size>(wait, probing);
             if (winner == select_round::otherwise && !has_default) {
                 probing = false;
                 const context current = current_context();
