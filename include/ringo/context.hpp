@@ -134,7 +134,9 @@ public:
     detail::done_awaiter done() const&& noexcept;
 
     /// {} while live; then errc::canceled or errc::deadline_exceeded. Once set, done() is ready.
-    std::error_code err() const noexcept;
+    std::error_code err() const noexcept {
+        return state_->is_cancelled() ? reason() : std::error_code();
+    }
 
     /// Null while live; then what the first cancellation gave as its reason, inherited downwards;
     /// a ringo::canceled with err() when it gave none.
@@ -164,6 +166,7 @@ private:
     friend detail::context_access;
     explicit context(detail::context_state* owned) noexcept : state_(owned) {}
     const void* find_value(const void* key) const noexcept;
+    std::error_code reason() const noexcept;
 
     detail::context_state* state_;  // owned, never null
 };

@@ -435,13 +435,7 @@ using detail::deadline_state;
 context context::background() noexcept { return context(detail::background_state()); }
 context context::todo() noexcept { return background(); }
 
-std::error_code context::err() const noexcept {
-    cancel_state* const n = detail::cancel_node(state_);
-    if (n == nullptr || n->phase.load(std::memory_order_acquire) == detail::context_state::live) {
-        return {};
-    }
-    return n->err;
-}
+std::error_code context::reason() const noexcept { return detail::cancel_node(state_)->err; }
 
 namespace {
 /// The cause of what was cancelled without one: hardly anybody asks, so no node keeps it.

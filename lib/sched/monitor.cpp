@@ -203,6 +203,7 @@ bool runtime_core::wait_as_spare(machine& m) noexcept {
     if (p == nullptr) {
         return false;
     }
+    m.last = p;
     p->owner.store(&m, std::memory_order_release);
     m.p.store(p, std::memory_order_release);
     return true;

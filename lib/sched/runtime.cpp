@@ -239,6 +239,7 @@ void runtime_core::start_machine(processor* p) {
     machine& m = machines.emplace_back();
     m.rt = this;
     m.rng = 0x9e3779b97f4a7c15U * (machines.size() + 1) ^ static_cast<std::uint64_t>(now_ns());
+    m.last = p;
     m.p.store(p, std::memory_order_relaxed);
     p->owner.store(&m, std::memory_order_release);
     list_machine(m);
@@ -436,8 +437,9 @@ timer_heap& kept_timers() noexcept {
     return *h;
 }
 void add_timer(processor& p, timer_node& n) {
-    if (p.timers->add(n) && p.parked.load(std::memory_order_seq_cst)) {
-        p.io->wake();
+    const std::int64_t when = n.when;
+    if (p.timers->add(n)) {
+        p.earlier_timer(when);
     }
 }
 }  // namespace
@@ -445,8 +447,7 @@ void add_timer(processor& p, timer_node& n) {
 void timer_arm(timer_node& n) {
     machine* const m = this_machine();
     if (m != nullptr) [[likely]] {
-        processor* const p = m->p.load(std::memory_order_acquire);
-        add_timer(p != nullptr ? *p : *m->rt->procs[0], n);
+        add_timer(*m->last, n);
         return;
     }
     const std::lock_guard guard(runtimes_mutex);  // keeps the runtime alive

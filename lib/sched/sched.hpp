@@ -75,6 +75,14 @@ struct alignas(128) processor {
     std::atomic<bool> look_for_cancels{false};  // there was no memory for a request
     std::atomic<machine*> owner{nullptr};
     std::atomic<bool> parked{false};
+    std::atomic<std::int64_t> wakes_at{0};  // while parked: a moment at which it wakes by itself
+    /// From any thread, after the heap has got a timer that comes before all others.
+    void earlier_timer(std::int64_t when) const noexcept {
+        if (parked.load(std::memory_order_seq_cst) &&
+            when < wakes_at.load(std::memory_order_seq_cst)) {
+            io->wake();
+        }
+    }
     std::uint32_t index = 0;
     class runtime_core* rt = nullptr;
     counter spawns;  // tasks started here
@@ -89,6 +97,7 @@ struct alignas(128) processor {
 
 struct alignas(64) machine {
     std::atomic<processor*> p{nullptr};
+    processor* last = nullptr;  // the one it has, or had before that was handed off
     std::atomic<std::uint32_t> in_rt{0};
     after_resume after = after_resume::nothing;
     std::uint8_t slices = 0;             // bounces left before the routine has to queue

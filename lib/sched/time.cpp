@@ -13,12 +13,9 @@ bool timer_wait(promise_base* frame, timer_node& t) {
     r->leaf = frame;
     r->aux = reinterpret_cast<std::uintptr_t>(&ops);
     t.owner = r;
-    machine* const m = this_machine();
-    processor* p = m->p.load(std::memory_order_acquire);
-    if (p == nullptr) {
-        p = m->rt->procs[0];  // ours has been handed off; any other will do
-    }
-    timer_heap& heap = *p->timers;
+    const processor& p = *this_machine()->last;  // perhaps another thread's by now: it will do
+    timer_heap& heap = *p.timers;
+    const std::int64_t when = t.when;
     bool earliest = false;
     {
         const std::lock_guard guard(heap.lock());
@@ -29,8 +26,8 @@ bool timer_wait(promise_base* frame, timer_node& t) {
         }
     }
     // The routine may run on by now; the processor outlives its routines.
-    if (earliest && p->parked.load(std::memory_order_seq_cst)) {
-        p->io->wake();
+    if (earliest) {
+        p.earlier_timer(when);
     }
     return true;
 }

@@ -372,6 +372,9 @@ void runtime_core::park(processor& p) noexcept {
     const std::size_t word = p.index / 64;
     const std::uint64_t mask = std::uint64_t{1} << (p.index % 64);
     ++p.parks;
+    // Before the heap is looked at: whoever adds a timer that this look misses sees it, or what is
+    // made of the look.
+    p.wakes_at.store(timer_heap::never, std::memory_order_seq_cst);
     p.parked.store(true, std::memory_order_seq_cst);
     idle[word].fetch_or(mask, std::memory_order_seq_cst);
     idle_count.fetch_add(1, std::memory_order_seq_cst);
@@ -385,8 +388,9 @@ void runtime_core::park(processor& p) noexcept {
         const std::int64_t next = p.timers->earliest();
         std::int64_t timeout = -1;
         if (next != timer_heap::never) {
-            timeout =
-                std::max<std::int64_t>(0, std::max(next, p.timers_ran + timer_slack_ns) - now_ns());
+            const std::int64_t until = std::max(next, p.timers_ran + timer_slack_ns);
+            p.wakes_at.store(until, std::memory_order_seq_cst);
+            timeout = std::max<std::int64_t>(0, until - now_ns());
         }
         p.io->wait(sink, timeout);
     }

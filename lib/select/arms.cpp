@@ -14,11 +14,7 @@ bool is_canceled_error(const std::exception_ptr& e) noexcept { return is_cancele
 
 bool timeout_arm::prepare(bool may_wait) {
     due_ = at_ <= std::chrono::steady_clock::now();
-    const machine* const m = this_machine();
-    home_ = m->p.load(std::memory_order_acquire);
-    if (home_ == nullptr) {
-        home_ = m->rt->procs[0];  // ours has been handed off; any other will do
-    }
+    home_ = this_machine()->last;
     // One that cannot expire any more and will not wait needs no lock.
     lock_ = due_ || may_wait ? key(home_->timers->lock()) : 0;
     return true;
@@ -30,9 +26,9 @@ bool timeout_arm::link() {
     timer_.arm = node_.arm;
     timer_.when =
         std::chrono::duration_cast<std::chrono::nanoseconds>(at_.time_since_epoch()).count();
-    // Whoever has the processor now, after a hand-off perhaps, may sleep until a later moment.
-    if (home_->timers->add_locked(timer_) && home_->parked.load(std::memory_order_seq_cst)) {
-        home_->io->wake();
+    // Whoever has the processor now, after a hand-off perhaps, may sleep.
+    if (home_->timers->add_locked(timer_)) {
+        home_->earlier_timer(timer_.when);
     }
     return true;
 }
