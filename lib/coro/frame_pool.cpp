@@ -7,6 +7,7 @@
 
 #include <sys/mman.h>
 
+#include <array>
 #include <mutex>
 #include <new>
 
@@ -94,6 +95,14 @@ constexpr std::uint32_t batch_count(std::size_t cls) {
     return n < 8 ? 8 : (n > 64 ? 64 : static_cast<std::uint32_t>(n));
 }
 constexpr std::uint32_t routine_batch = 64;
+/// How many free blocks of a class a thread has when it gives some away.
+constexpr std::array<std::int32_t, classes> too_many = [] {
+    std::array<std::int32_t, classes> most{};
+    for (std::size_t cls = 1; cls < classes; ++cls) {
+        most[cls] = static_cast<std::int32_t>(2 * batch_count(cls));
+    }
+    return most;
+}();
 
 // Every routine ever made, for walks over the live ones.
 constexpr std::size_t slab_bytes = routines_per_slab * sizeof(routine);
@@ -249,8 +258,7 @@ void frame_free(void* block, std::size_t size) noexcept {
     auto* b = static_cast<free_block*>(block);
     b->next = cache.head;
     cache.head = b;
-    if (static_cast<std::int32_t>(++cache.count) >= static_cast<std::int32_t>(2 * batch_count(cls)))
-        [[unlikely]] {
+    if (static_cast<std::int32_t>(++cache.count) >= too_many[cls]) [[unlikely]] {
         frame_flush(ts, cls);
     }
 #endif
