@@ -294,6 +294,7 @@ namespace {
     for (std::uint32_t i = 0; i < routine_batch; ++i) {
         routine* const r = ::new (slab_at + i) routine();
         r->next = i + 1 < routine_batch ? slab_at + i + 1 : nullptr;
+        r->ticks = routine::turn_over;  // it has not used up any
     }
     slab_at += routine_batch;
     slab_left -= routine_batch;

@@ -50,6 +50,7 @@ void runtime_core::teardown() noexcept {
     // Destructors may spawn, unlock and wake: it all ends up in the global queue, and here again.
     machine self;
     self.rt = this;
+    self.last = procs.empty() ? nullptr : procs.front();  // for timers that they start
     self.leave = true;
     thread_state& ts = this_thread();
     machine* const before = std::exchange(ts.m, &self);

@@ -122,6 +122,37 @@ TEST_CASE("a destructor that runs because of a shutdown may ask for one") {
     CHECK(h.done());
 }
 
+TEST_CASE("a destructor that runs because a runtime ends may start timers") {
+    bool done = false;
+    struct at_end {
+        explicit at_end(bool& d) : done(d) {}
+        ~at_end() {
+            const context gone = [] {
+                auto [ctx, cancel] = with_timeout(context::background(), 1h);
+                return ctx;
+            }();
+            CHECK(gone.err() == errc::canceled);
+            timer t(1h);
+            CHECK(t.stop());
+            func_timer f = after_func(1h, [] {});
+            CHECK(f.stop());
+            done = true;
+        }
+        bool& done;
+    };
+    {
+        runtime rt;
+        std::atomic<bool> waits{false};
+        rt.go([&]() -> task<> {
+            const at_end end(done);
+            waits = true;
+            co_await select();
+        });
+        until([&] { return waits.load(); });
+    }
+    CHECK(done);
+}
+
 TEST_CASE("a task that looks at its context in a loop ends when the runtime is destroyed") {
     const ringo::test::watchdog dog;
     std::atomic<bool> started{false};
