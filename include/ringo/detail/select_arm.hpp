@@ -12,9 +12,9 @@
 //
 // Before that they may be looked at one by one without locks, and one of those that seem ready be
 // drawn and tried under its own lock, and so on while there are any. As long as nothing changes
-// meanwhile, each of the ready ones has the same chance; and whatever is chosen is ready when it
-// is. What has to be true of all of them at one instant is only that none is ready, and that is for
-// the round to say.
+// meanwhile, each of the ready ones has the same chance; and whatever is chosen is ready at the
+// instant when it happens, which is all that a choice says. What has to be true of all of them at
+// one instant is that none is ready, and that is for the round to say.
 //
 // If none is ready all arms are enqueued and the wait is published, still under the locks; so no
 // peer finds half a select, and two selects that meet see either nothing or all of the other. A
