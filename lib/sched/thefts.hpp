@@ -14,6 +14,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
@@ -23,6 +24,8 @@ class thefts {
 public:
     static constexpr std::int64_t shortest_rest_ns = 50'000;
     static constexpr std::int64_t longest_rest_ns = 400'000;
+    /// Tests of races clear it: they want tasks that talk to be on several cores.
+    static inline std::atomic<bool> may_rest{true};
 
     /// Something has been stolen. `mine`: the awaits completed so far by what ran on this worker.
     void stole(std::int64_t now, std::uint64_t mine) noexcept {
@@ -58,7 +61,7 @@ public:
         return true;
     }
     /// Before the next theft.
-    bool must_rest() const noexcept { return rests_; }
+    bool must_rest() const noexcept { return rests_ && may_rest.load(std::memory_order_relaxed); }
     std::int64_t rest_ns() const noexcept { return shortest_rest_ns << in_vain_; }
     void rest_begins(std::int64_t now, std::uint64_t all) noexcept { rest_ = span{now, all}; }
     void rest_ends(std::int64_t now, std::uint64_t all) noexcept {

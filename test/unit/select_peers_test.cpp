@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -512,4 +513,39 @@ TEST_CASE("TestChanSendInterface: values of every kind keep intact through a sel
         co_await h;
         CHECK(sum == 5);
     });
+}
+
+TEST_CASE("a channel without handles goes with the last of those who wait in it") {
+    enum class way : std::uint8_t { send_cancelled, select_cancelled, other_arm };
+    for (const way how : {way::send_cancelled, way::select_cancelled, way::other_arm}) {
+        const int before = counted::alive;
+        run_at(1, [how]() -> task<> {
+            std::optional<channel<counted>> c(std::in_place, 1);
+            CHECK(c->try_send(counted(1)).sent());
+            const channel<int> other;
+            cancelable_context x = with_cancel(current_context());
+            auto h = go(
+                [](context, const channel<counted>* full, const channel<int>* o, way w) -> task<> {
+                    try {
+                        if (w == way::send_cancelled) {
+                            co_await full->send(counted(2));
+                        } else {
+                            co_await select(on(full->send(counted(2)), [] {}),
+                                            on(o->recv(), [] {}));
+                        }
+                    } catch (const canceled&) {
+                    }
+                },
+                x.ctx, &*c, &other, how);
+            co_await ringo::test::yields(5);
+            c.reset();
+            if (how == way::other_arm) {
+                co_await other.send(1);
+            } else {
+                x.cancel();
+            }
+            co_await h;
+        });
+        CHECK(counted::alive == before);
+    }
 }

@@ -4,6 +4,7 @@
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
 #include "../support/fate.hpp"
+#include "../support/restless.hpp"
 
 #include <doctest/doctest.h>
 
@@ -16,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace ringo;
@@ -471,6 +473,7 @@ TEST_CASE("closedchan, by selects of one and of two arms: drained, then nullopt 
 // --- L5: the instant ----------------------------------------------------------------------------
 
 TEST_CASE("L5, TestNonblockSelectRace: one of two is always ready, so never the default") {
+    const ringo::test::restless on_several_cores;
     for (const unsigned workers : {2U, 8U}) {
         run_at(workers, []() -> task<> {
             std::atomic<int> defaults{0};
@@ -478,8 +481,11 @@ TEST_CASE("L5, TestNonblockSelectRace: one of two is always ready, so never the 
                 channel<int> c1(1);
                 channel<int> c2(1);
                 co_await c1.send(1);
-                auto h = go([&, c1, c2]() -> task<> {
-                    co_await select(on(c1.recv(), [] {}), on(c2.recv(), [] {}),
+                auto h = go([&, i, c1, c2]() -> task<> {
+                    // In either order: who looks at c1 first, and then at c2, finds one anyway.
+                    const channel<int>& first = i % 2 == 0 ? c1 : c2;
+                    const channel<int>& second = i % 2 == 0 ? c2 : c1;
+                    co_await select(on(first.recv(), [] {}), on(second.recv(), [] {}),
                                     otherwise([&] { ++defaults; }));
                 });
                 co_await c2.send(1);
@@ -492,6 +498,7 @@ TEST_CASE("L5, TestNonblockSelectRace: one of two is always ready, so never the 
 }
 
 TEST_CASE("L5, TestNonblockSelectRace2: the same with a close") {
+    const ringo::test::restless on_several_cores;
     for (const unsigned workers : {2U, 8U}) {
         run_at(workers, []() -> task<> {
             std::atomic<int> defaults{0};
@@ -499,8 +506,11 @@ TEST_CASE("L5, TestNonblockSelectRace2: the same with a close") {
                 channel<int> c1(1);
                 channel<int> c2;
                 co_await c1.send(1);
-                auto h = go([&, c1, c2]() -> task<> {
-                    co_await select(on(c1.recv(), [] {}), on(c2.recv(), [] {}),
+                auto h = go([&, i, c1, c2]() -> task<> {
+                    // In either order: who looks at c1 first, and then at c2, finds one anyway.
+                    const channel<int>& first = i % 2 == 0 ? c1 : c2;
+                    const channel<int>& second = i % 2 == 0 ? c2 : c1;
+                    co_await select(on(first.recv(), [] {}), on(second.recv(), [] {}),
                                     otherwise([&] { ++defaults; }));
                 });
                 c2.close();
@@ -510,6 +520,51 @@ TEST_CASE("L5, TestNonblockSelectRace2: the same with a close") {
             CHECK(defaults == 0);
         });
     }
+}
+
+/// Spins on its core: what is tested happens within nanoseconds.
+template <class F>
+void spin_until(F done) {
+    for (int i = 1; !done(); ++i) {
+        if (i % 1'000 == 0) {
+            std::this_thread::yield();
+        }
+    }
+}
+
+TEST_CASE("L5: while a value moves from one channel to another, a select finds it in one of them") {
+    run_at(2, []() -> task<> {
+        const std::array<channel<int>, 2> c{channel<int>(1), channel<int>(1)};
+        const int rounds = scaled(200'000);
+        std::atomic<int> begun{-1};
+        std::atomic<int> ended{-1};
+        int missed = 0;
+        auto looks = go([&]() -> task<> {
+            for (int i = 0; i < rounds; ++i) {
+                spin_until([&] { return begun.load(std::memory_order_acquire) == i; });
+                co_await select(on(c[i / 2 % 2].recv(), [] {}), on(c[1 - i / 2 % 2].recv(), [] {}),
+                                otherwise([&] { ++missed; }));
+                ended.store(i, std::memory_order_release);
+            }
+        });
+        co_await yield();  // it spins on this worker, and this task goes to the other
+        for (int i = 0; i < rounds; ++i) {
+            const channel<int>& from = c[i % 2];
+            const channel<int>& to = c[1 - i % 2];
+            CHECK(from.try_send(1).sent());
+            begun.store(i, std::memory_order_release);
+            for (int wait = i % 16; wait > 0; --wait) {
+                __builtin_ia32_pause();
+            }
+            (void)to.try_send(1);
+            (void)from.try_recv();
+            spin_until([&] { return ended.load(std::memory_order_acquire) == i; });
+            (void)to.try_recv();
+            (void)from.try_recv();
+        }
+        co_await looks;
+        CHECK(missed == 0);
+    });
 }
 
 // --- fairness towards the rest ------------------------------------------------------------------
