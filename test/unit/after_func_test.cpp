@@ -800,3 +800,20 @@ TEST_CASE("a deadline whose runtime ends is kept by another one") {
         CHECK(c->ctx.err() == errc::deadline_exceeded);
     }
 }
+
+TEST_CASE("a timer set from outside while the only worker goes to sleep for longer rings in time") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 1});
+    std::atomic<bool> up{false};
+    rt.go([&]() -> task<> {
+        up = true;
+        co_await sleep(1h);  // the worker sleeps until then, if nobody wakes it
+    });
+    until([&] { return up.load(); });
+    for (int i = 0; i < scaled(20'000); ++i) {
+        std::atomic<bool> rang{false};
+        const func_timer t = after_func(std::chrono::microseconds(i % 64), [&] { rang = true; });
+        while (!rang) {  // at once: the next one meets the worker on its way to sleep
+        }
+    }
+}

@@ -151,6 +151,8 @@ struct RINGO_API channel_base {
     [[noreturn]] static void block_forever() noexcept;
 };
 
+static_assert(offsetof(channel_base, lock) == 0, "a select finds the channel by its lock");
+
 template <class T>
 struct channel_core : channel_base {
     using item = channel_item<T>;

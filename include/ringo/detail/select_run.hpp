@@ -49,7 +49,7 @@ public:
     static constexpr bool at_once = true;
     void attach(promise_base& p) noexcept { frame_ = &p; }
     /// Without a round where that can be: one arm beside an otherwise is told by a look at it, and
-    /// of several one is tried.
+    /// of several those that seem ready are tried.
     bool await_ready() {
         routine* const r = frame_->self();
         winner_ = select_round::none;
@@ -88,7 +88,7 @@ private:
     /// another kind would be passed over.
     std::size_t take_one_at_random() {
         constexpr bool channels = (is_channel_arm<On> && ...);
-        if constexpr (channels && list::size > 3) {
+        if constexpr (channels && list::size > 3) {  // else inline: that costs code for each arm
             list::bind(wait_, ons_);
             return wait_.take_one_at_random();
         } else {
