@@ -23,15 +23,15 @@ if not sources:
 for path in sorted(sources):
     rel = path.relative_to(root).as_posix()
     for n, inc in includes(path):
-        if inc.startswith("liburing") and not rel.startswith(("lib/uring/", "test/bench/")):
-            bad.append(f"{rel}:{n}: <{inc}> is for lib/uring and test/bench only")
+        if inc.startswith("liburing") and not rel.startswith(("lib/driver/uring/", "test/bench/")):
+            bad.append(f"{rel}:{n}: <{inc}> is for lib/driver/uring and test/bench only")
         if inc.startswith("fmt/") and rel.startswith("include/") and rel != "include/ringo/format.hpp":
             bad.append(f"{rel}:{n}: <{inc}> is for lib only")
         low = re.match(r"(include/ringo/(detail/)?(channel|context|task|go|scope|when_all|time)|include/ringo/sync/|"
                        r"lib/(channel|context|sync|coro|scope)/)", rel)
-        if low and re.match(r"(ringo/(net|fs|os|tls)/|\.\./(uring|epoll|net|fs)/)", inc):
+        if low and re.match(r"(ringo/(net|fs|os|tls)/|\.\./(driver/uring|driver/epoll|net|fs)/)", inc):
             bad.append(f"{rel}:{n}: <{inc}> is a layer above")
-        if rel.startswith(("lib/uring/", "lib/epoll/")) and re.match(r"(\.\./(net|fs|channel|sync)/|ringo/net/)", inc):
+        if rel.startswith("lib/driver/") and re.match(r"((\.\./)+(net|fs|channel|sync)/|ringo/(net|fs)/)", inc):
             bad.append(f"{rel}:{n}: <{inc}>: a driver knows operations only")
 print("\n".join(bad) or "layers: fine")
 sys.exit(1 if bad else 0)

@@ -4,9 +4,9 @@
 // The ring is neither SINGLE_ISSUER nor DEFER_TASKRUN: both tie it to one thread for good, and the
 // I/O of a blocked worker could not move to another. COOP_TASKRUN with TASKRUN_FLAG comes within 5
 // %.
-#include "../driver/driver.hpp"
-#include "../driver/fault.hpp"
-#include "../driver/op_guard.hpp"
+#include "../driver.hpp"
+#include "../fault.hpp"
+#include "../op_guard.hpp"
 
 #include <liburing.h>
 #include <sys/eventfd.h>

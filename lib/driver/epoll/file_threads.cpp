@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "file_threads.hpp"
 
-#include "../sched/threads.hpp"
+#include "../../sched/threads.hpp"
 
 #include <fcntl.h>
 #include <pthread.h>

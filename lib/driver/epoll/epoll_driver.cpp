@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns the epoll driver, for systems where io_uring is refused: an operation is tried at once and,
 // when the descriptor is not ready, again when epoll says so. Files go to a few threads.
-#include "../driver/driver.hpp"
-#include "../driver/fault.hpp"
+#include "../driver.hpp"
+#include "../fault.hpp"
 #include "file_threads.hpp"
 
 #include <fcntl.h>
