@@ -2,7 +2,7 @@
 // Owns the interface between the scheduler and whatever performs I/O: io_uring or epoll.
 #pragma once
 
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 
 #include <atomic>
 #include <cstdint>

@@ -2,7 +2,7 @@
 // Owns what tells the sanitizers about operations in the kernel's hands, which they cannot see.
 #pragma once
 
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

@@ -6,7 +6,7 @@
 #include "dump.hpp"
 #include "sched.hpp"
 
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 #include <ringo/detail/spawn.hpp>
 #include <ringo/go.hpp>
 

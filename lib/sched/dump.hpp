@@ -2,7 +2,7 @@
 // Owns the text that lists all tasks of a runtime.
 #pragma once
 
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 
 #include <array>
 #include <cstddef>

@@ -29,7 +29,7 @@ for path in sorted(sources):
             bad.append(f"{rel}:{n}: <{inc}> is for lib only")
         low = re.match(r"(include/ringo/(detail/)?(channel|context|task|go|scope|when_all|time)|include/ringo/sync/|"
                        r"lib/(channel|context|sync|coro|scope)/)", rel)
-        if low and re.match(r"(ringo/(net|fs|os|tls)/|\.\./(driver/uring|driver/epoll|net|fs)/)", inc):
+        if low and re.match(r"(ringo/(detail/io|net|fs|os|tls)/|\.\./(driver/uring|driver/epoll|io|net|fs)/)", inc):
             bad.append(f"{rel}:{n}: <{inc}> is a layer above")
         if rel.startswith("lib/driver/") and re.match(r"((\.\./)+(net|fs|channel|sync)/|ringo/(net|fs)/)", inc):
             bad.append(f"{rel}:{n}: <{inc}>: a driver knows operations only")

@@ -2,7 +2,7 @@
 // Owns fs::file and fs::open: files read and written through the driver.
 #pragma once
 
-#include <ringo/detail/fd_state.hpp>
+#include <ringo/detail/io/fd_state.hpp>
 #include <ringo/result.hpp>
 #include <ringo/task.hpp>
 

@@ -2,7 +2,7 @@
 // Owns TCP: net::listen, net::dial, tcp_listener, tcp_stream.
 #pragma once
 
-#include <ringo/detail/fd_state.hpp>
+#include <ringo/detail/io/fd_state.hpp>
 #include <ringo/net/address.hpp>
 #include <ringo/result.hpp>
 #include <ringo/task.hpp>

@@ -2,7 +2,7 @@
 // Owns the threads that do file operations for the epoll driver, which has no other way.
 #pragma once
 
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 
 namespace ringo::detail {
 

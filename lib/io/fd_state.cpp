@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <ringo/detail/fd_state.hpp>
+#include <ringo/detail/io/fd_state.hpp>
 
 #include <unistd.h>
 

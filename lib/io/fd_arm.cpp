@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Operations on descriptors as arms of a select. Whose turn it is: see fd_state.hpp.
-#include <ringo/detail/fd_state.hpp>
+#include <ringo/detail/io/fd_state.hpp>
 
 #include "../driver/driver.hpp"
 

@@ -52,7 +52,7 @@
 #pragma once
 
 #include <ringo/context.hpp>
-#include <ringo/detail/io_op.hpp>
+#include <ringo/detail/io/io_op.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/timer_node.hpp>
