@@ -11,8 +11,6 @@
 
 namespace ringo::detail {
 
-struct processor;
-
 /// What a driver reports to: it lists the routines whose wait is over.
 struct completion_sink {
     routine* head = nullptr;
@@ -47,13 +45,12 @@ private:
 };
 
 struct driver_stats {
-    counter submitted;    // operations handed to the kernel
-    counter completed;    // operations answered
-    counter enters;       // system calls that submit or wait
-    counter sq_full;      // a submission that had to make room first
-    counter overflows;    // completions that did not fit the queue
-    counter retries;      // EINTR, EAGAIN, EBUSY, ENOMEM survived
-    counter resubmitted;  // operations the kernel cancelled without being asked
+    counter submitted;  // operations handed to the kernel
+    counter completed;  // operations answered
+    counter enters;     // system calls that submit or wait
+    counter sq_full;    // a submission that had to make room first
+    counter overflows;  // completions that did not fit the queue
+    counter retries;    // EINTR, EAGAIN, EBUSY, ENOMEM survived
 };
 
 /// One per processor. All calls but wake() need the processor.
@@ -87,9 +84,6 @@ public:
     virtual const driver_stats& stats() const noexcept = 0;
     virtual const char* name() const noexcept = 0;
 };
-
-/// Which driver a runtime uses.
-enum class driver_kind { uring, epoll };
 
 struct driver_options {
     unsigned entries = 256;   // submission queue; the completion queue has four times as many

@@ -20,8 +20,6 @@
 
 namespace ringo::detail {
 
-std::atomic<fault_hook> fault_injector{nullptr};
-
 namespace {
 
 constexpr std::uint64_t wake_tag = 1;    // the read of the eventfd
