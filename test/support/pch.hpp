@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+// What nearly every test includes, compiled once for a program of tests.
+#pragma once
+
+#include "co_test.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <ringo/ringo.hpp>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
