@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/detail/spin_lock.hpp>
 
+#include "cpu.hpp"
+
 #include <thread>
 
 namespace ringo::detail {
 
 void spin_pause(unsigned& round) noexcept {
     if (++round % 64 != 0) {
-        __builtin_ia32_pause();
+        cpu_pause();
     } else {
         std::this_thread::yield();
     }
@@ -21,7 +23,7 @@ void spin_lock::lock_slow() noexcept {
         do {
             if (pauses <= 64) {
                 for (unsigned i = 0; i < pauses; ++i) {
-                    __builtin_ia32_pause();
+                    cpu_pause();
                 }
                 pauses *= 2;
             } else {

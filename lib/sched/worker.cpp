@@ -15,10 +15,12 @@
 // the other worker goes to sleep is never forgotten", and test/model/park_model.cpp.
 #include "sched.hpp"
 
+#include "../base/cpu.hpp"
 #include "blocking_pool.hpp"
 #include "threads.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -495,7 +497,7 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
                         return found(p, r);
                     }
                     for (int i = 0; i < 32; ++i) {
-                        __builtin_ia32_pause();
+                        cpu_pause();
                     }
                 } while (!p.io->has_completions() && p.timers->earliest() > now_ns() &&
                          now_ns() < until && control.load(std::memory_order_relaxed) == 0);

@@ -27,6 +27,7 @@
 // it finds the lock free and somebody takes it meanwhile, its commit fails and it looks again.
 #include <ringo/sync/mutex.hpp>
 
+#include "../base/cpu.hpp"
 #include "../sched/sched.hpp"
 
 #include <fmt/core.h>
@@ -158,7 +159,7 @@ bool mutex_awaiter::take_by_spinning() noexcept {
     }
     for (int wait = 8; wait <= 64; wait *= 2) {
         for (int i = 0; i < wait; ++i) {
-            __builtin_ia32_pause();
+            cpu_pause();
         }
         if ((m_.state_.load(std::memory_order_relaxed) & (mutex::queued | mutex::starving)) != 0) {
             return false;

@@ -7,6 +7,7 @@
 #include "../support/counted.hpp"
 #include "../support/progress.hpp"
 #include "../support/seed.hpp"
+#include "base/cpu.hpp"
 
 #include <doctest/doctest.h>
 
@@ -350,7 +351,7 @@ TEST_CASE("try_go of two tasks at once: what the limit has no room for is refuse
                     const auto at_once = [&]() -> task<> {
                         ++there;
                         for (int k = 0; k < 20'000 && there < 2; ++k) {
-                            __builtin_ia32_pause();
+                            detail::cpu_pause();
                         }
                         accepted += g.try_go(one, slow()) ? 1 : 0;
                         co_return;

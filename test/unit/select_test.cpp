@@ -5,6 +5,7 @@
 #include "../support/counted.hpp"
 #include "../support/fate.hpp"
 #include "../support/restless.hpp"
+#include "base/cpu.hpp"
 
 #include <doctest/doctest.h>
 
@@ -554,7 +555,7 @@ TEST_CASE("L5: while a value moves from one channel to another, a select finds i
             CHECK(from.try_send(1).sent());
             begun.store(i, std::memory_order_release);
             for (int wait = i % 16; wait > 0; --wait) {
-                __builtin_ia32_pause();
+                detail::cpu_pause();
             }
             (void)to.try_send(1);
             (void)from.try_recv();
