@@ -197,20 +197,20 @@ std::string address::to_string() const {
     return ip();
 }
 
-bool operator==(const address& a, const address& b) noexcept {
-    if (a.family() != b.family()) {
+bool address::equals(const address& b) const noexcept {
+    if (family() != b.family()) {
         return false;
     }
-    if (a.is_v4()) {
-        return a.u_.in.sin_port == b.u_.in.sin_port &&
-               a.u_.in.sin_addr.s_addr == b.u_.in.sin_addr.s_addr;
+    if (is_v4()) {
+        return u_.in.sin_port == b.u_.in.sin_port &&
+               u_.in.sin_addr.s_addr == b.u_.in.sin_addr.s_addr;
     }
-    if (a.is_v6()) {
-        return a.u_.in6.sin6_port == b.u_.in6.sin6_port &&
-               a.u_.in6.sin6_scope_id == b.u_.in6.sin6_scope_id &&
-               std::memcmp(&a.u_.in6.sin6_addr, &b.u_.in6.sin6_addr, sizeof(in6_addr)) == 0;
+    if (is_v6()) {
+        return u_.in6.sin6_port == b.u_.in6.sin6_port &&
+               u_.in6.sin6_scope_id == b.u_.in6.sin6_scope_id &&
+               std::memcmp(&u_.in6.sin6_addr, &b.u_.in6.sin6_addr, sizeof(in6_addr)) == 0;
     }
-    return a.size_ == b.size_ && std::memcmp(&a.u_, &b.u_, a.size_) == 0;
+    return size_ == b.size_ && std::memcmp(&u_, &b.u_, size_) == 0;
 }
 
 }  // namespace ringo::net

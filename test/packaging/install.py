@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from declared import declared  # noqa: E402
 from prefix import check, compiler, env, fresh, install, prefix, run, say, source  # noqa: E402
 
 install()
@@ -38,6 +39,12 @@ check(not foreign, f"it exports nothing that is not ringo's {foreign[:5] or ''}"
 private = [n for n in names if "(anonymous" in n or "uring_driver" in n or "epoll_driver" in n]
 check(not private, f"and no insides {private[:5] or ''}")
 say(f"    {len(names)} symbols")
+clang = next((c for c in (compiler[-1], "clang++-19", "clang++") if "clang" in c and shutil.which(c)), None)
+if clang is not None:
+    exported = {s.split()[2] for s in run("nm", "-D", "--defined-only", lib / "libringo.so").splitlines()}
+    promised = declared(clang, prefix / "include", fresh("declared"))
+    missing = [text for symbols, text in promised if not symbols & exported]
+    check(not missing, f"and all {len(promised)} functions that the headers declare {missing or ''}")
 
 # --- pkg-config, with every compiler that is here ---------------------------------------------------
 check(run("pkg-config", "--modversion", "ringo").strip() == version, "pkg-config knows the version")

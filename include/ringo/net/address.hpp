@@ -67,9 +67,10 @@ public:
     static constexpr socklen_t capacity() noexcept { return sizeof(storage); }
 
     /// True for the same family, address and port, or the same path.
-    friend bool operator==(const address& a, const address& b) noexcept;
+    friend bool operator==(const address& a, const address& b) noexcept { return a.equals(b); }
 
 private:
+    bool equals(const address& b) const noexcept;
     union storage {
         sockaddr sa;
         sockaddr_in in;
