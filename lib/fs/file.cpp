@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/fs/file.hpp>
 
+#include "../base/nul.hpp"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +103,9 @@ private:
 }  // namespace detail
 
 task<result<file>> open(std::string path, int flags, mode_t mode) {
+    if (detail::has_nul(path)) {
+        co_return errc::embedded_nul;
+    }
     co_return co_await detail::open_awaiter(path.c_str(), flags, mode);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/net/address.hpp>
 
+#include "../base/nul.hpp"
+
 #include <arpa/inet.h>
 #include <net/if.h>
 
@@ -56,7 +58,24 @@ result<host_port> split_host_port(std::string_view text) {
     return host_port{std::string(host), std::string(port)};
 }
 
+void address::unmap() noexcept {
+    if (!is_v6() || !IN6_IS_ADDR_V4MAPPED(&u_.in6.sin6_addr)) {
+        return;
+    }
+    std::uint32_t ip = 0;
+    std::memcpy(&ip, &u_.in6.sin6_addr.s6_addr[12], sizeof(ip));
+    *this = v4(ntohl(ip), port());
+}
+
+void address::resize(socklen_t n) noexcept {
+    size_ = n;
+    unmap();
+}
+
 result<address> address::parse(std::string_view text) {
+    if (ringo::detail::has_nul(text)) {
+        return errc::embedded_nul;
+    }
     result<host_port> parts = split_host_port(text);
     if (!parts) {
         return parts.error();
@@ -102,7 +121,7 @@ result<address> address::parse(std::string_view text) {
     a.u_.in6.sin6_family = AF_INET6;
     a.u_.in6.sin6_port = htons(port);
     a.u_.in6.sin6_scope_id = scope;
-    a.size_ = sizeof(sockaddr_in6);
+    a.resize(sizeof(sockaddr_in6));
     return a;
 }
 
@@ -117,8 +136,9 @@ address address::v4(std::uint32_t host_order, std::uint16_t port) noexcept {
 
 address address::from_sockaddr(const sockaddr* sa, socklen_t size) noexcept {
     address a;
-    a.size_ = std::min<socklen_t>(size, capacity());
-    std::memcpy(&a.u_, sa, a.size_);
+    const socklen_t n = std::min<socklen_t>(size, capacity());
+    std::memcpy(&a.u_, sa, n);
+    a.resize(n);
     return a;
 }
 
@@ -127,9 +147,12 @@ result<address> address::unix_path(std::string_view path) {
     if (path.empty() || path.size() >= sizeof(a.u_.un.sun_path)) {
         return errc::bad_address;
     }
+    const bool abstract = path.front() == '@';
+    if (!abstract && ringo::detail::has_nul(path)) {
+        return errc::embedded_nul;
+    }
     a.u_.un.sun_family = AF_UNIX;
     std::memcpy(a.u_.un.sun_path, path.data(), path.size());
-    const bool abstract = path.front() == '@';
     if (abstract) {
         a.u_.un.sun_path[0] = '\0';
     }

@@ -2,6 +2,8 @@
 #include <ringo/blocking.hpp>
 #include <ringo/net/tcp.hpp>
 
+#include "../base/nul.hpp"
+
 #include <netdb.h>
 
 #include <cerrno>
@@ -9,6 +11,9 @@
 namespace ringo::net {
 
 task<result<std::vector<address>>> resolve(std::string text) {
+    if (ringo::detail::has_nul(text)) {
+        co_return errc::embedded_nul;
+    }
     result<host_port> parts = split_host_port(text);
     if (!parts) {
         co_return parts.error();

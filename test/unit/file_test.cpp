@@ -86,3 +86,10 @@ TEST_CASE("a full device is an error, not a loss of the rest") {
         CHECK(w.transferred() == 0);
     });
 }
+
+TEST_CASE("a path with a NUL byte is refused, not cut there") {
+    run_at(1, []() -> task<> {
+        const result<fs::file> f = co_await fs::open(std::string("/dev/null\0.html", 15));
+        CHECK(f.error() == errc::embedded_nul);
+    });
+}

@@ -441,3 +441,38 @@ TEST_CASE("descriptors are closed on exec") {
         CHECK((::fcntl(p.b.native_handle(), F_GETFD) & FD_CLOEXEC) != 0);
     });
 }
+
+TEST_CASE("a host or port with a NUL byte is refused, not cut there") {
+    run_at(1, []() -> task<> {
+        const result<net::tcp_listener> l = co_await net::listen("127.0.0.1:0");
+        REQUIRE(l);
+        const std::string port = std::to_string(l->address().port());
+        const std::string nul(1, '\0');
+        for (const std::string& text :
+             {"localhost" + nul + ".evil.example:" + port, "localhost:" + port + nul + "x",
+              "127.0.0.1:" + port + nul}) {
+            const result<net::tcp_stream> c = co_await net::dial(text);
+            CHECK(c.error() == errc::embedded_nul);
+            const result<std::vector<net::address>> r = co_await net::resolve(text);
+            CHECK(r.error() == errc::embedded_nul);
+        }
+        const result<net::tcp_listener> other = co_await net::listen("localhost" + nul + ":0");
+        CHECK(other.error() == errc::embedded_nul);
+    });
+}
+
+TEST_CASE("an IPv4 client of a listener on every address has an IPv4 address") {
+    run_at(1, []() -> task<> {
+        const result<net::tcp_listener> l = co_await net::listen(":0");
+        REQUIRE(l);
+        const result<net::tcp_stream> c =
+            co_await net::dial(net::address::loopback(l->address().port()));
+        REQUIRE(c);
+        const result<net::tcp_stream> s = co_await l->accept();
+        REQUIRE(s);
+        CHECK(s->remote_address().is_v4());
+        CHECK(s->remote_address() == c->local_address());
+        CHECK(s->local_address() == c->remote_address());
+        CHECK(s->remote_address().ip() == "127.0.0.1");
+    });
+}

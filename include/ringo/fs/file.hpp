@@ -118,7 +118,8 @@ private:
 
 /// Opens a file; `flags` are those of open(2), O_CLOEXEC is added.
 ///
-/// **Resumes** on a worker. **Result**: the file, or the error of open(2). **Cancellation**: ends
+/// **Resumes** on a worker. **Result**: the file, or the error of open(2); errc::embedded_nul for a
+/// path with a NUL byte. **Cancellation**: ends
 /// with the context's err(); for files that block to be opened see file. **Cancel safety**: a file
 /// that has been opened for nobody is closed.
 RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);

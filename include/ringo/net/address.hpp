@@ -18,13 +18,15 @@ namespace ringo::net {
 
 /// An IPv4 or IPv6 address with its port, or the path of a Unix socket. A value; never allocates.
 ///
+/// An IPv4 address that comes as IPv6, [::ffff:1.2.3.4], as the kernel shows the clients of a
+/// listener for both, is the IPv4 address 1.2.3.4.
 /// **Thread safety**: that of a plain value.
 class RINGO_API address {
 public:
     /// No address: family AF_UNSPEC.
     address() noexcept;
     /// Parses "127.0.0.1:7000", "[::1]:0", "[fe80::1%eth0]:80", ":7000" (every address, v4 and v6).
-    /// @return errc::bad_address for anything else, host names included
+    /// @return errc::bad_address for anything else, host names included; errc::embedded_nul
     static result<address> parse(std::string_view text);
     /// An IPv4 address from its number, as 0x7f000001 for 127.0.0.1.
     static address v4(std::uint32_t host_order, std::uint16_t port) noexcept;
@@ -32,8 +34,9 @@ public:
     static address loopback(std::uint16_t port) noexcept { return v4(INADDR_LOOPBACK, port); }
     /// A copy of what the kernel gave. Truncated lengths yield the part that is there.
     static address from_sockaddr(const sockaddr* sa, socklen_t size) noexcept;
-    /// A Unix socket's path; a leading '@' means the abstract name space.
-    /// @return errc::bad_address when it is empty or too long (107 bytes)
+    /// A Unix socket's path; a leading '@' means the abstract name space, whose names may have NUL
+    /// bytes.
+    /// @return errc::bad_address when it is empty or too long (107 bytes); errc::embedded_nul
     static result<address> unix_path(std::string_view path);
 
     /// AF_INET, AF_INET6, AF_UNIX, or AF_UNSPEC for none.
@@ -62,7 +65,7 @@ public:
     /// The length of data().
     socklen_t size() const noexcept { return size_; }
     /// For calls that fill data() and tell the length.
-    void resize(socklen_t n) noexcept { size_ = n; }
+    void resize(socklen_t n) noexcept;
     /// The room there is at data().
     static constexpr socklen_t capacity() noexcept { return sizeof(storage); }
 
@@ -70,6 +73,7 @@ public:
     friend bool operator==(const address& a, const address& b) noexcept { return a.equals(b); }
 
 private:
+    void unmap() noexcept;
     bool equals(const address& b) const noexcept;
     union storage {
         sockaddr sa;

@@ -287,9 +287,10 @@ RINGO_API task<result<tcp_stream>> dial(address to);
 /// The addresses of "host:port", in the system's order of preference (getaddrinfo, on the blocking
 /// pool).
 ///
-/// **Result**: at least one address, or an error of resolve_category(). **Cancellation**: while the
-/// look-up has not begun it throws ringo::canceled; then it waits for its end. **Cancel safety**:
-/// losing a select leaves nothing behind.
+/// **Result**: at least one address; or an error of resolve_category(), errc::bad_address,
+/// errc::embedded_nul. **Cancellation**: while the look-up has not begun it ends with the context's
+/// err(); then it waits for the end of the look-up. **Cancel safety**: losing a select leaves
+/// nothing behind.
 RINGO_API task<result<std::vector<address>>> resolve(std::string host_port);
 
 }  // namespace ringo::net
