@@ -75,7 +75,7 @@ ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host
             }
             if (!commands.args().empty()) {
                 const call c{into, server, self, commands.args(), self.out};
-                execute(find_command(commands.args()[0]), c);
+                execute(find_command(commands.args()), c);
                 if (self.out.view().starts_with('-')) {
                     outcome.error = "the command at offset " + std::to_string(outcome.size) +
                                     " fails: " + std::string(self.out.view().substr(1));

@@ -19,7 +19,8 @@ bool is_word(std::string_view text, std::string_view lower) noexcept;
 std::string to_lower(std::string_view text);
 /// Replies that the number of arguments is wrong for "name" or "name|subcommand".
 void wrong_arity(const call& c, std::string_view name);
-void unknown_subcommand(const call& c, std::string_view command);
+/// The reply of a HELP subcommand: usage and explanations, line by line.
+void help(const call& c, std::string_view command, std::span<const std::string_view> lines);
 
 /// Reads argument `i`; replies with an error when it is not a number.
 std::optional<std::int64_t> integer_arg(const call& c, std::size_t i,
@@ -88,21 +89,41 @@ void cmd_flushall(const call& c);
 // commands_server.cpp
 void cmd_ping(const call& c);
 void cmd_echo(const call& c);
-void cmd_quit(const call& c);
 void cmd_select(const call& c);
-void cmd_hello(const call& c);
-void cmd_auth(const call& c);
-void cmd_reset(const call& c);
 void cmd_time(const call& c);
 void cmd_info(const call& c);
 void cmd_command(const call& c);
-void cmd_client(const call& c);
-void cmd_config(const call& c);
+void cmd_command_count(const call& c);
+void cmd_command_docs(const call& c);
+void cmd_command_help(const call& c);
+void cmd_command_info(const call& c);
+void cmd_command_list(const call& c);
+void cmd_config_get(const call& c);
+void cmd_config_help(const call& c);
+void cmd_config_resetstat(const call& c);
+void cmd_config_set(const call& c);
 void cmd_subscribe(const call& c);
 void cmd_psubscribe(const call& c);
 void cmd_unsubscribe(const call& c);
 void cmd_punsubscribe(const call& c);
 void cmd_publish(const call& c);
-void cmd_pubsub(const call& c);
+void cmd_pubsub_channels(const call& c);
+void cmd_pubsub_help(const call& c);
+void cmd_pubsub_numpat(const call& c);
+void cmd_pubsub_numsub(const call& c);
+
+// commands_client.cpp
+void cmd_auth(const call& c);
+void cmd_client_getname(const call& c);
+void cmd_client_help(const call& c);
+void cmd_client_id(const call& c);
+void cmd_client_info(const call& c);
+void cmd_client_list(const call& c);
+void cmd_client_no_evict(const call& c);
+void cmd_client_setinfo(const call& c);
+void cmd_client_setname(const call& c);
+void cmd_hello(const call& c);
+void cmd_quit(const call& c);
+void cmd_reset(const call& c);
 
 }  // namespace kv

@@ -13,12 +13,45 @@ namespace {
 
 using enum command::flag;
 
+constexpr command client_commands[] = {
+    {"client|getname", 2, none, 0, 0, 0, cmd_client_getname},
+    {"client|help", 2, none, 0, 0, 0, cmd_client_help},
+    {"client|id", 2, none, 0, 0, 0, cmd_client_id},
+    {"client|info", 2, none, 0, 0, 0, cmd_client_info},
+    {"client|list", -2, none, 0, 0, 0, cmd_client_list},
+    {"client|no-evict", 3, none, 0, 0, 0, cmd_client_no_evict},
+    {"client|setinfo", 4, none, 0, 0, 0, cmd_client_setinfo},
+    {"client|setname", 3, none, 0, 0, 0, cmd_client_setname},
+};
+
+constexpr command command_commands[] = {
+    {"command|count", 2, none, 0, 0, 0, cmd_command_count},
+    {"command|docs", -2, none, 0, 0, 0, cmd_command_docs},
+    {"command|help", 2, none, 0, 0, 0, cmd_command_help},
+    {"command|info", -2, none, 0, 0, 0, cmd_command_info},
+    {"command|list", -2, none, 0, 0, 0, cmd_command_list},
+};
+
+constexpr command config_commands[] = {
+    {"config|get", -3, none, 0, 0, 0, cmd_config_get},
+    {"config|help", 2, none, 0, 0, 0, cmd_config_help},
+    {"config|resetstat", 2, none, 0, 0, 0, cmd_config_resetstat},
+    {"config|set", -4, none, 0, 0, 0, cmd_config_set},
+};
+
+constexpr command pubsub_commands[] = {
+    {"pubsub|channels", -2, none, 0, 0, 0, cmd_pubsub_channels},
+    {"pubsub|help", 2, none, 0, 0, 0, cmd_pubsub_help},
+    {"pubsub|numpat", 2, none, 0, 0, 0, cmd_pubsub_numpat},
+    {"pubsub|numsub", -2, none, 0, 0, 0, cmd_pubsub_numsub},
+};
+
 constexpr command commands[] = {
     {"append", 3, write, 1, 1, 1, cmd_append},
     {"auth", -2, none, 0, 0, 0, cmd_auth},
-    {"client", -2, none, 0, 0, 0, cmd_client},
-    {"command", -1, none, 0, 0, 0, cmd_command},
-    {"config", -2, none, 0, 0, 0, cmd_config},
+    {"client", -2, none, 0, 0, 0, nullptr, client_commands},
+    {"command", -1, none, 0, 0, 0, cmd_command, command_commands},
+    {"config", -2, none, 0, 0, 0, nullptr, config_commands},
     {"dbsize", 1, readonly, 0, 0, 0, cmd_dbsize},
     {"decr", 2, write, 1, 1, 1, cmd_decr},
     {"decrby", 3, write, 1, 1, 1, cmd_decrby},
@@ -53,7 +86,7 @@ constexpr command commands[] = {
     {"psubscribe", -2, subscriber | ordered, 0, 0, 0, cmd_psubscribe},
     {"pttl", 2, readonly, 1, 1, 1, cmd_pttl},
     {"publish", 3, none, 0, 0, 0, cmd_publish},
-    {"pubsub", -2, none, 0, 0, 0, cmd_pubsub},
+    {"pubsub", -2, none, 0, 0, 0, nullptr, pubsub_commands},
     {"punsubscribe", -1, subscriber | ordered, 0, 0, 0, cmd_punsubscribe},
     {"quit", -1, subscriber, 0, 0, 0, cmd_quit},
     {"reset", 1, subscriber | ordered, 0, 0, 0, cmd_reset},
@@ -140,7 +173,28 @@ private:
 
 const name_index index_of_names;
 
+// "client|id" is called "id" by those who call it.
+const command* find_subcommand(const command& container, std::string_view word) noexcept {
+    for (const command& c : container.subcommands) {
+        if (is_word(word, c.name.substr(container.name.size() + 1))) {
+            return &c;
+        }
+    }
+    return nullptr;
+}
+
 void unknown_command(const call& c) {
+    const command* const container = index_of_names.find(c.arg(0));
+    if (container != nullptr) {
+        std::string text = "ERR unknown subcommand '";
+        text += c.arg(1).substr(0, 128);
+        text += "'. Try ";
+        for (const char ch : container->name) {
+            text += static_cast<char>(ch - 'a' + 'A');
+        }
+        c.out.error(text + " HELP.");
+        return;
+    }
     std::string text = "ERR unknown command '";
     text += c.arg(0).substr(0, 128);
     text += "', with args beginning with: ";
@@ -156,7 +210,21 @@ void unknown_command(const call& c) {
 
 }  // namespace
 
-const command* find_command(std::string_view name) noexcept { return index_of_names.find(name); }
+const command* find_command(arguments words) noexcept {
+    const command* const c = index_of_names.find(words[0]);
+    if (c != nullptr && !c->subcommands.empty() && words.size() > 1) [[unlikely]] {
+        return find_subcommand(*c, words[1]);
+    }
+    return c;
+}
+
+const command* command_named(std::string_view name) noexcept {
+    const std::size_t bar = name.find('|');
+    const command* const c = index_of_names.find(name.substr(0, bar));
+    return c == nullptr || bar == std::string_view::npos
+               ? c
+               : find_subcommand(*c, name.substr(bar + 1));
+}
 
 std::span<const command> all_commands() noexcept { return commands; }
 
@@ -175,7 +243,7 @@ void execute(const command* c, const call& what) {
         return;
     }
     if ((c->flags & subscriber) == 0 && what.client.subscriptions() != 0) [[unlikely]] {
-        what.out.error("ERR Can't execute '" + to_lower(what.arg(0)) +
+        what.out.error("ERR Can't execute '" + std::string(c->name) +
                        "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
                        "allowed in this context");
         return;
@@ -202,11 +270,6 @@ std::string to_lower(std::string_view text) {
 
 void wrong_arity(const call& c, std::string_view name) {
     c.out.error("ERR wrong number of arguments for '" + std::string(name) + "' command");
-}
-
-void unknown_subcommand(const call& c, std::string_view command) {
-    c.out.error("ERR unknown subcommand '" + std::string(c.arg(1).substr(0, 128)) + "'. Try " +
-                std::string(command) + " HELP.");
 }
 
 std::optional<std::int64_t> integer_arg(const call& c, std::size_t i, std::string_view error) {

@@ -5,8 +5,10 @@
 #include "resp.hpp"
 #include "store.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
@@ -32,14 +34,15 @@ public:
     std::uint64_t id = 0;
     std::vector<hashed_key> keys;  ///< scratch of commands over several keys
 
-    /// CLIENT SETNAME. Others may ask for it at any time.
-    void set_name(std::string_view name) {
-        const std::lock_guard guard(name_lock_);
-        name_ = name;
+    /// What a client says of itself, for CLIENT LIST. Others may ask for it at any time.
+    enum attribute : std::uint8_t { name, lib_name, lib_ver };
+    void set(attribute a, std::string_view value) {
+        const std::lock_guard guard(attributes_lock_);
+        attributes_[a] = value;
     }
-    std::string name() const {
-        const std::lock_guard guard(name_lock_);
-        return name_;
+    std::string get(attribute a) const {
+        const std::lock_guard guard(attributes_lock_);
+        return attributes_[a];
     }
 
     /// Each sends its confirmations, one per channel.
@@ -50,14 +53,15 @@ public:
     virtual void unsubscribe_quietly() = 0;
     /// Channels and patterns; above 0 only a few commands are allowed.
     virtual std::size_t subscriptions() const noexcept = 0;
-    virtual void describe(std::string& out) const = 0;  ///< a line of CLIENT LIST, without its end
+    /// A line of CLIENT LIST, without its end. From any thread, while the client is known.
+    virtual void describe(std::string& out) const = 0;
 
 protected:
     ~session() = default;
 
 private:
-    mutable std::mutex name_lock_;
-    std::string name_;
+    mutable std::mutex attributes_lock_;
+    std::array<std::string, 3> attributes_;
 };
 
 /// The server, as commands see it. **Thread safety**: any.
@@ -70,7 +74,8 @@ public:
     virtual std::size_t patterns() = 0;
     /// INFO: appends these sections (none: all), except Keyspace.
     virtual void info(std::string& out, std::span<const std::string> sections) = 0;
-    virtual void client_list(std::string& out) = 0;
+    /// Shows each client, the oldest first.
+    virtual void clients(const std::function<void(const session&)>& show) = 0;
     /// The parameters of CONFIG GET.
     virtual std::span<const std::pair<std::string, std::string>> config() = 0;
     /// Why changes cannot be logged at the moment; empty when they can.
@@ -119,16 +124,19 @@ struct command {
         readonly = 8,
     };
 
-    std::string_view name;  ///< lower case
+    std::string_view name;  ///< lower case; of a subcommand with its container: "client|id"
     int arity;              ///< as Redis': with the name; negative: at least
     unsigned flags;
     int first_key, last_key, key_step;
     void (*run)(const call&);
+    std::span<const command> subcommands = {};  ///< one of these runs when there are arguments
 };
 
-/// The command of this name, in any case; null: unknown.
-const command* find_command(std::string_view name) noexcept;
-/// All of them.
+/// The command that these words call, in any case; null: unknown.
+const command* find_command(arguments words) noexcept;
+/// The command of this name, in any case, subcommands as "client|id"; null: unknown.
+const command* command_named(std::string_view name) noexcept;
+/// All of them, without subcommands.
 std::span<const command> all_commands() noexcept;
 
 /// Checks and runs one command; its reply, or its error, is in `client.out` afterwards.

@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <new>
 
 namespace kv {
@@ -27,6 +28,7 @@ constexpr std::size_t flush_at = std::size_t{64} << 10;
 
 connection::connection(server& s, ringo::net::tcp_stream stream)
     : server_(s), stream_(std::move(stream)), address_(stream_.remote_address().to_string()),
+      local_address_(stream_.local_address().to_string()),
       durable_always_(s.log() != nullptr && s.log()->policy() == fsync_policy::always) {
     id = s.next_id();
     s.enter(this);
@@ -109,6 +111,7 @@ ringo::task<> connection::serve() {
 // `flush_first` keeps the reason between the calls.
 bool connection::answer(bool& flush_first) {
     now = wall_clock_ms();
+    active_.store(now, std::memory_order_relaxed);
     std::uint64_t done = 0;
     bool more = false;
     while (!closing) {
@@ -129,11 +132,14 @@ bool connection::answer(bool& flush_first) {
             break;
         }
         if (!parser_.args().empty()) {
-            const command* const c = find_command(parser_.args()[0]);
+            const command* const c = find_command(parser_.args());
             if (c != nullptr && (c->flags & command::ordered) != 0 && !out.empty()) {
                 flush_first = true;
                 more = true;
                 break;
+            }
+            if (c != nullptr) {
+                last_command_.store(c, std::memory_order_relaxed);
             }
             const std::size_t before = out.size();
             const std::uint64_t position = durable_at;
@@ -228,7 +234,7 @@ void connection::subscribe(arguments wanted, bool patterns) {
     names& mine = patterns ? patterns_ : channels_;
     for (const std::string_view name : wanted) {
         const bool added = mine.emplace(name).second;
-        subscriptions_ = channels_.size() + patterns_.size();
+        count_subscriptions();
         // Confirmed before the first message can come.
         confirm(patterns ? "psubscribe" : "subscribe", &name);
         if (added) {
@@ -250,7 +256,7 @@ void connection::unsubscribe(arguments wanted, bool patterns) {
             server_.pubsub().remove(this, name, patterns);
             mine.erase(at);
         }
-        subscriptions_ = channels_.size() + patterns_.size();
+        count_subscriptions();
         confirm(kind, &name);
     }
     if (given.empty()) {
@@ -267,7 +273,12 @@ void connection::unsubscribe_quietly() {
     }
     channels_.clear();
     patterns_.clear();
-    subscriptions_ = 0;
+    count_subscriptions();
+}
+
+void connection::count_subscriptions() noexcept {
+    subscriptions_.store(channels_.size() + patterns_.size(), std::memory_order_relaxed);
+    patterns_count_.store(patterns_.size(), std::memory_order_relaxed);
 }
 
 void connection::confirm(std::string_view kind, const std::string_view* name) {
@@ -287,11 +298,23 @@ void connection::confirm(std::string_view kind, const std::string_view* name) {
     }
 }
 
+// As in Redis 7, for the tools that read it; 0 where there is no such thing.
 void connection::describe(std::string& text) const {
-    const auto age = std::chrono::steady_clock::now() - since_;
-    text +=
-        fmt::format("id={} addr={} name={} age={} sub={} db=0 resp=2", id, address_, name(),
-                    std::chrono::duration_cast<std::chrono::seconds>(age).count(), subscriptions());
+    const std::int64_t at = wall_clock_ms();
+    const auto seconds_since = [at](std::int64_t t) {
+        return std::max<std::int64_t>(at - t, 0) / 1000;
+    };
+    const std::size_t both = subscriptions();
+    const std::size_t patterns = std::min(both, patterns_count_.load(std::memory_order_relaxed));
+    const command* const last = last_command_.load(std::memory_order_relaxed);
+    text += fmt::format("id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} "
+                        "psub={} ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 "
+                        "rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 "
+                        "resp=2 lib-name={} lib-ver={}",
+                        id, address_, local_address_, stream_.native_handle(), get(name),
+                        seconds_since(since_), seconds_since(active_.load()), both != 0 ? "P" : "N",
+                        both - patterns, patterns, last != nullptr ? last->name : "NULL",
+                        get(lib_name), get(lib_ver));
 }
 
 }  // namespace kv

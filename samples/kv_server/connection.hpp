@@ -63,13 +63,15 @@ private:
     bool answer(bool& flush_first);
     void reject_unlogged(const std::string& why);
     void push(std::string_view bytes);
+    void count_subscriptions() noexcept;
     void confirm(std::string_view kind, const std::string_view* name);
     void hang_up() const noexcept;
 
     server& server_;
     ringo::net::tcp_stream stream_;
-    std::string address_;
-    const std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+    const std::string address_;
+    const std::string local_address_;
+    const std::int64_t since_ = wall_clock_ms();
     input_buffer input_;
     parser parser_;
     parser::step pending_{parse_status::incomplete, 0};  // the command at the front of the input
@@ -80,7 +82,12 @@ private:
 
     names channels_;
     names patterns_;
+
+    // What CLIENT LIST asks for from other threads.
     std::atomic<std::size_t> subscriptions_{0};
+    std::atomic<std::size_t> patterns_count_{0};  // of the subscriptions
+    std::atomic<const command*> last_command_{nullptr};
+    std::atomic<std::int64_t> active_ = since_;
     std::unique_ptr<mailbox> mail_;
     ringo::join_handle<> feeder_;
 };

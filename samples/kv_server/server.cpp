@@ -208,7 +208,7 @@ ringo::task<> server::refuse(ringo::net::tcp_stream stream) {
 
 void server::enter(connection* c) {
     const std::lock_guard guard(clients_lock_);
-    clients_.insert(c);
+    clients_.emplace(c->id, c);
     if (draining_) {
         c->leave_by(std::chrono::steady_clock::now() + drain_reads);
     }
@@ -216,14 +216,14 @@ void server::enter(connection* c) {
 
 void server::leave(connection* c) {
     const std::lock_guard guard(clients_lock_);
-    clients_.erase(c);
+    clients_.erase(c->id);
 }
 
 // Clients that wait are sent away; what has been sent to the server already is answered.
 void server::drain() {
     const std::lock_guard guard(clients_lock_);
     draining_ = true;
-    for (connection* const c : clients_) {
+    for (const auto& [id, c] : clients_) {
         c->leave_by(std::chrono::steady_clock::now() + drain_reads);
     }
 }
@@ -320,11 +320,10 @@ void server::info(std::string& out, std::span<const std::string> sections) {
     }
 }
 
-void server::client_list(std::string& out) {
+void server::clients(const std::function<void(const session&)>& show) {
     const std::lock_guard guard(clients_lock_);
-    for (const connection* const c : clients_) {
-        c->describe(out);
-        out += '\n';
+    for (const auto& [id, c] : clients_) {
+        show(*c);
     }
 }
 

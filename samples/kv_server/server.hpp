@@ -15,9 +15,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,7 +43,7 @@ public:
     std::size_t subscribers(std::string_view channel) override;
     std::size_t patterns() override;
     void info(std::string& out, std::span<const std::string> sections) override;
-    void client_list(std::string& out) override;
+    void clients(const std::function<void(const session&)>& show) override;
     std::span<const std::pair<std::string, std::string>> config() override { return config_; }
     std::string log_error() override;
     bool log_works() noexcept override { return log_ == nullptr || log_->works(); }
@@ -85,7 +86,7 @@ private:
     std::atomic<std::size_t> open_{0};
 
     std::mutex clients_lock_;
-    std::set<connection*> clients_;
+    std::map<std::uint64_t, connection*> clients_;  // by id
     bool draining_ = false;
 };
 

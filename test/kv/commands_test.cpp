@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,7 +18,9 @@ struct plain_session final : kv::session {
     void unsubscribe(kv::arguments, bool) override { subscribed = 0; }
     void unsubscribe_quietly() override { subscribed = 0; }
     std::size_t subscriptions() const noexcept override { return subscribed; }
-    void describe(std::string& out) const override { out += "id=1"; }
+    void describe(std::string& out) const override {
+        out += "id=" + std::to_string(id) + " name=" + get(name) + " lib-name=" + get(lib_name);
+    }
 };
 
 struct plain_host final : kv::host {
@@ -29,7 +32,12 @@ struct plain_host final : kv::host {
     std::size_t subscribers(std::string_view) override { return 2; }
     std::size_t patterns() override { return 1; }
     void info(std::string& out, std::span<const std::string>) override { out += "# Server\r\n"; }
-    void client_list(std::string& out) override { out += "id=1\n"; }
+    std::vector<const kv::session*> known;
+    void clients(const std::function<void(const kv::session&)>& show) override {
+        for (const kv::session* const s : known) {
+            show(*s);
+        }
+    }
     std::span<const std::pair<std::string, std::string>> config() override { return parameters; }
     std::string log_error() override { return "No space left on device"; }
     bool log_works() noexcept override { return works; }
@@ -60,7 +68,7 @@ struct fixture {
     std::string run(std::initializer_list<std::string_view> words) {
         const std::vector<std::string_view> args(words);
         client.out.clear();
-        kv::execute(kv::find_command(args[0]), {data, server, client, args, client.out});
+        kv::execute(kv::find_command(args), {data, server, client, args, client.out});
         return std::string(client.out.view());
     }
 };
@@ -72,14 +80,27 @@ constexpr const char* syntax = "-ERR syntax error\r\n";
 
 TEST_CASE("commands are found in any case, and nothing else is") {
     for (const kv::command& c : kv::all_commands()) {
-        CHECK(kv::find_command(c.name) == &c);
+        CHECK(kv::command_named(c.name) == &c);
+        for (const kv::command& sub : c.subcommands) {
+            CHECK(kv::command_named(sub.name) == &sub);
+        }
     }
-    CHECK(kv::find_command("GeT") == kv::find_command("get"));
-    CHECK(kv::find_command("gett") == nullptr);
-    CHECK(kv::find_command("") == nullptr);
-    CHECK(kv::find_command("get ") == nullptr);
-    CHECK(kv::find_command(std::string_view("get\0", 4)) == nullptr);
-    CHECK(kv::find_command("psubscribeaaaaaaaaaaaaaaaa") == nullptr);
+    CHECK(kv::command_named("GeT") == kv::command_named("get"));
+    CHECK(kv::command_named("gett") == nullptr);
+    CHECK(kv::command_named("") == nullptr);
+    CHECK(kv::command_named("get ") == nullptr);
+    CHECK(kv::command_named(std::string_view("get\0", 4)) == nullptr);
+    CHECK(kv::command_named("psubscribeaaaaaaaaaaaaaaaa") == nullptr);
+    CHECK(kv::command_named("Client|ID") != nullptr);
+    CHECK(kv::command_named("client|") == nullptr);
+    CHECK(kv::command_named("client|nope") == nullptr);
+    CHECK(kv::command_named("get|id") == nullptr);
+    const auto found = [](std::vector<std::string_view> words) { return kv::find_command(words); };
+    CHECK(found({"client", "Id", "x"}) == kv::command_named("client|id"));
+    CHECK(found({"client"}) == kv::command_named("client"));
+    CHECK(found({"client", "nope"}) == nullptr);
+    CHECK(found({"client|id"}) == nullptr);
+    CHECK(found({"command"}) == kv::command_named("command"));
 }
 
 TEST_CASE_FIXTURE(fixture, "errors have the words of Redis") {
@@ -99,6 +120,9 @@ TEST_CASE_FIXTURE(fixture, "errors have the words of Redis") {
     CHECK(run({"scan", "x"}) == "-ERR invalid cursor\r\n");
     CHECK(run({"scan", "0", "count", "0"}) == syntax);
     CHECK(run({"config", "what"}) == "-ERR unknown subcommand 'what'. Try CONFIG HELP.\r\n");
+    CHECK(run({"client"}) == "-ERR wrong number of arguments for 'client' command\r\n");
+    CHECK(run({"client", "ID", "x"}) ==
+          "-ERR wrong number of arguments for 'client|id' command\r\n");
     CHECK(run({"setrange", "a", "536870912", "x"}) ==
           "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
     CHECK(log.lines.empty());
@@ -216,6 +240,33 @@ TEST_CASE_FIXTURE(fixture, "a subscriber may do little") {
     CHECK(run({"ping"}) == "+PONG\r\n");
 }
 
+TEST_CASE_FIXTURE(fixture, "CLIENT LIST shows all clients, those of a type, or those asked for") {
+    plain_session other;
+    client.id = 1;
+    other.id = 2;
+    other.subscribed = 1;
+    server.known = {&client, &other};
+    CHECK(run({"client", "setname", "me"}) == "+OK\r\n");
+    CHECK(run({"client", "setinfo", "LIB-NAME", "tool"}) == "+OK\r\n");
+    const std::string mine = "id=1 name=me lib-name=tool\n";
+    const std::string others = "id=2 name= lib-name=\n";
+    const auto bulk = [](const std::string& s) {
+        return "$" + std::to_string(s.size()) + "\r\n" + s + "\r\n";
+    };
+    CHECK(run({"client", "info"}) == bulk(mine));
+    CHECK(run({"client", "list"}) == bulk(mine + others));
+    CHECK(run({"client", "list", "type", "normal"}) == bulk(mine));
+    CHECK(run({"client", "list", "type", "pubsub"}) == bulk(others));
+    CHECK(run({"client", "list", "type", "master"}) == bulk(""));
+    CHECK(run({"client", "list", "id", "2", "1", "99", "2"}) == bulk(others + mine + others));
+    CHECK(run({"client", "list", "id", "x"}) == "-ERR Invalid client ID\r\n");
+    CHECK(run({"client", "list", "type", "x"}) == "-ERR Unknown client type 'x'\r\n");
+    CHECK(run({"client", "list", "id"}) == syntax);
+    CHECK(run({"client", "setinfo", "lib-ver", "1 2"}) ==
+          "-ERR lib-ver cannot contain spaces, newlines or special characters.\r\n");
+    CHECK(run({"client", "setinfo", "colour", "x"}) == "-ERR Unrecognized option 'colour'\r\n");
+}
+
 TEST_CASE_FIXTURE(fixture, "SCAN tours the keys, with a pattern") {
     for (int i = 0; i < 100; ++i) {
         run({"set", "k" + std::to_string(i), "v"});
@@ -240,7 +291,8 @@ TEST_CASE_FIXTURE(fixture, "a reply has a limit") {
     std::vector<std::string_view> args(100, "big");
     args[0] = "mget";
     client.out.clear();
-    CHECK_THROWS_AS(kv::execute(kv::find_command("mget"), {data, server, client, args, client.out}),
-                    kv::reply_too_big);
+    CHECK_THROWS_AS(
+        kv::execute(kv::command_named("mget"), {data, server, client, args, client.out}),
+        kv::reply_too_big);
     CHECK(run({"strlen", "big"}) == ":16777216\r\n");  // and leaves no lock behind
 }

@@ -239,9 +239,12 @@ def random_command(r):
         lambda: word("GET", "SET", "TTL", "SCAN", "CONFIG", "PUBLISH", "EXPIRE", "CLIENT", "OBJEKT"),
         lambda: ["SCAN", r.choice(["x", "", " 1", "0", "99999999999999999999"]), *word("COUNT", "MATCH", "BAD"),
                  r.choice(["0", "x", "-1"])],
-        lambda: ["CONFIG", r.choice(["what", "GET", "SET"])],
+        lambda: ["CONFIG", r.choice(["what", "GET", "SET", "HELP"])],
         lambda: ["CONFIG", "GET", r.choice(["maxmemory", "proto-max-bulk-len", "nix"])],
-        lambda: ["CLIENT", *word("GETNAME", "FOO", "ID"), *word("x", "y")],
+        lambda: ["CONFIG", "SET", *r.choice([["nix", "1"], ["nix"], ["databases", "3"], ["a", "b", "c"]])],
+        lambda: ["CLIENT", *word("GETNAME", "FOO", "ID", "HELP", "LIST", "INFO"), *word("x", "y")],
+        lambda: ["CLIENT", "LIST", *r.choice([["x"], ["TYPE"], ["TYPE", "x"], ["ID"], ["ID", "x"],
+                                              ["TYPE", "master"], ["ID", "99999"], ["TYPE", "pubsub"]])],
         lambda: ["CLIENT", "SETNAME", r.choice(["me", "not me", ""])],
         lambda: ["CLIENT", "GETNAME"],
         lambda: ["PUBLISH", "ch", v()],
@@ -251,7 +254,10 @@ def random_command(r):
         lambda: ["UNSUBSCRIBE"] + [v() for _ in range(r.randrange(2))],
         lambda: ["RESET"],
         lambda: ["PUBSUB", *word("NUMPAT", "CHANNELS", "NUMSUB", "WHAT")],
+        lambda: ["PUBSUB", *word("NUMPAT", "CHANNELS", "HELP"), "a", "b"],
         lambda: ["COMMAND", *word("COUNTX")],
+        lambda: ["COMMAND", *word("COUNT", "LIST", "HELP", "WHAT"), "x"],
+        lambda: ["COMMAND", "INFO", "nix", "client|nix"],
     ]
     return r.choice(table)()
 
@@ -275,10 +281,52 @@ def differential():
                     history.append(c)
                     if c[0].upper() == "KEYS" and isinstance(x, list):
                         x, y = sorted(x), sorted(y)
+                    if c[1:] == ["HELP"]:
+                        continue  # that is another check's
                     if type(x) is not type(y) or (x != y and not near(c, x, y)):
                         tail = "\n   ".join(map(repr, history[-6:]))
                         raise AssertionError(f"seed {seed}:\n   {tail}\n   kv {x!r}\n   redis {y!r}")
     return f"{len(history)} commands"
+
+
+@check
+def help_texts():
+    """the HELP that error texts speak of exists, in redis-server's words, for what is there"""
+    with Server() as kv, redis() as rd, kv.client() as a, rd.client() as b:
+        names = [n.decode() for n in a("COMMAND", "LIST")]
+        containers = sorted({n.split("|")[0] for n in names if "|" in n})
+        expect(containers, ["client", "command", "config", "pubsub"])
+        for c in containers:
+            mine, theirs = a(c, "HELP"), b(c, "HELP")
+            setinfo = mine.index("SETINFO <option> <value>") if c == "client" else len(mine)
+            del mine[setinfo + 1:setinfo + 4]  # it came with Redis 7.2
+            expect([l for l in mine if l not in theirs + ["SETINFO <option> <value>"]], [],
+                   f"lines of {c} HELP")
+            told = {l.split()[0].lower() for l in mine[1:] if l[0] not in " ("}
+            expect(told, {n.split("|")[1] for n in names if n.startswith(c + "|")}, f"{c} HELP")
+            expect(a(c, "NOPE"), f"ERR unknown subcommand 'NOPE'. Try {c.upper()} HELP.")
+    return ", ".join(containers)
+
+
+@check
+def client_list():
+    """CLIENT LIST has redis-server's fields, in its order, and those of 7.2"""
+    fields = lambda line: dict(f.split("=", 1) for f in line.decode().split())
+    with Server() as kv, redis() as rd, kv.client() as a, rd.client() as b, kv.client() as other:
+        expect(a("CLIENT", "SETNAME", "me"), "OK")
+        expect(a("CLIENT", "SETINFO", "LIB-NAME", "kv(e2e)"), "OK")
+        expect(a("CLIENT", "SETINFO", "LIB-VER", "1.0"), "OK")
+        mine = fields(a("CLIENT", "INFO"))
+        expect(list(mine), list(fields(b("CLIENT", "INFO"))) + ["lib-name", "lib-ver"])
+        wanted = {"addr": "127.0.0.1:%d" % a.sock.getsockname()[1], "laddr": f"127.0.0.1:{kv.port}",
+                  "id": str(a("CLIENT", "ID")), "name": "me", "flags": "N", "cmd": "client|info",
+                  "lib-name": "kv(e2e)", "lib-ver": "1.0", "resp": "2", "multi": "-1"}
+        expect({k: mine[k] for k in wanted}, wanted)
+        expect(os.path.exists(f"/proc/{kv.proc.pid}/fd/{mine['fd']}"), True)
+        other("SUBSCRIBE", "x", "y")
+        other("PSUBSCRIBE", "z*")
+        line = fields(a("CLIENT", "LIST", "TYPE", "pubsub"))
+        expect([line[k] for k in ("sub", "psub", "flags", "cmd")], ["2", "1", "P", "psubscribe"])
 
 
 def near(command, x, y):
