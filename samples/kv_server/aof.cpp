@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 // The connection a replay runs as.
 class replay_session final : public session {
 public:
+    void use(protocol) override {}
     void subscribe(arguments, bool) override {}
     void unsubscribe(arguments, bool) override {}
     void unsubscribe_quietly() override {}

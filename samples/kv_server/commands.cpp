@@ -68,7 +68,7 @@ constexpr command commands[] = {
     {"getex", -2, write, 1, 1, 1, cmd_getex},
     {"getrange", 4, readonly, 1, 1, 1, cmd_getrange},
     {"getset", 3, write, 1, 1, 1, cmd_getset},
-    {"hello", -1, none, 0, 0, 0, cmd_hello},
+    {"hello", -1, ordered, 0, 0, 0, cmd_hello},
     {"incr", 2, write, 1, 1, 1, cmd_incr},
     {"incrby", 3, write, 1, 1, 1, cmd_incrby},
     {"incrbyfloat", 3, write, 1, 1, 1, cmd_incrbyfloat},
@@ -242,7 +242,9 @@ void execute(const command* c, const call& what) {
         what.out.error("MISCONF Errors writing to the AOF file: " + what.server.log_error());
         return;
     }
-    if ((c->flags & subscriber) == 0 && what.client.subscriptions() != 0) [[unlikely]] {
+    // With RESP3 a client can tell messages from replies.
+    if ((c->flags & subscriber) == 0 && what.client.subscriptions() != 0 &&
+        what.out.version() == protocol::resp2) [[unlikely]] {
         what.out.error("ERR Can't execute '" + std::string(c->name) +
                        "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
                        "allowed in this context");

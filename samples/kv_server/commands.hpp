@@ -45,7 +45,9 @@ public:
         return attributes_[a];
     }
 
-    /// Each sends its confirmations, one per channel.
+    /// HELLO: replies, and messages after them, are in this form from here on.
+    virtual void use(protocol p) = 0;
+    /// Each replies with its confirmations, one per channel.
     virtual void subscribe(arguments channels, bool patterns) = 0;
     /// No channels: all of them.
     virtual void unsubscribe(arguments channels, bool patterns) = 0;

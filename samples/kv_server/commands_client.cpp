@@ -9,12 +9,28 @@
 namespace kv {
 namespace {
 
+constexpr std::string_view wrong_password =
+    "WRONGPASS invalid username-password pair or user is disabled.";
+
+// There is one user, who needs no password and may give any.
+bool is_default_user(std::string_view user) noexcept { return user == "default"; }
+
 bool printable(std::string_view name) noexcept {
     for (const char ch : name) {
         if (ch < '!' || ch > '~') {
             return false;
         }
     }
+    return true;
+}
+
+// False: the name cannot be, which has been replied.
+bool set_name(const call& c, std::string_view name) {
+    if (!printable(name)) {
+        c.out.error("ERR Client names cannot contain spaces, newlines or special characters.");
+        return false;
+    }
+    c.client.set(session::name, name);
     return true;
 }
 
@@ -26,34 +42,44 @@ void cmd_quit(const call& c) {
 }
 
 void cmd_hello(const call& c) {
-    std::size_t i = 1;
+    protocol wanted = c.out.version();
     if (c.count() > 1) {
-        std::int64_t version = 0;
-        if (!parse_integer(c.arg(1), version)) {
+        std::int64_t n = 0;
+        if (!parse_integer(c.arg(1), n)) {
             c.out.error("ERR Protocol version is not an integer or out of range");
             return;
         }
-        if (version != 2) {
+        if (n != 2 && n != 3) {
             c.out.error("NOPROTO unsupported protocol version");
             return;
         }
-        ++i;
+        wanted = n == 3 ? protocol::resp3 : protocol::resp2;
     }
-    for (; i < c.count(); ++i) {
-        if (is_word(c.arg(i), "setname") && i + 1 < c.count() && printable(c.arg(i + 1))) {
-            c.client.set(session::name, c.arg(++i));
+    for (std::size_t i = 2; i < c.count(); ++i) {
+        const std::size_t more = c.count() - 1 - i;
+        if (is_word(c.arg(i), "auth") && more >= 2) {
+            if (!is_default_user(c.arg(i + 1))) {
+                c.out.error(wrong_password);
+                return;
+            }
+            i += 2;
+        } else if (is_word(c.arg(i), "setname") && more >= 1) {
+            if (!set_name(c, c.arg(++i))) {
+                return;
+            }
         } else {
             c.out.error("ERR Syntax error in HELLO option '" + std::string(c.arg(i)) + "'");
             return;
         }
     }
-    c.out.array(14);
+    c.client.use(wanted);
+    c.out.map(7);
     c.out.bulk("server");
     c.out.bulk("redis");
     c.out.bulk("version");
     c.out.bulk("7.0.0");
     c.out.bulk("proto");
-    c.out.integer(2);
+    c.out.integer(static_cast<std::int64_t>(wanted));
     c.out.bulk("id");
     c.out.integer(static_cast<std::int64_t>(c.client.id));
     c.out.bulk("mode");
@@ -67,14 +93,19 @@ void cmd_hello(const call& c) {
 void cmd_auth(const call& c) {
     if (c.count() > 3) {
         c.out.error(syntax_error);
-        return;
+    } else if (c.count() == 2) {
+        c.out.error("ERR AUTH <password> called without any password configured for the default "
+                    "user. Are you sure your configuration is correct?");
+    } else if (is_default_user(c.arg(1))) {
+        c.out.ok();
+    } else {
+        c.out.error(wrong_password);
     }
-    c.out.error("ERR AUTH <password> called without any password configured for the default user. "
-                "Are you sure your configuration is correct?");
 }
 
 void cmd_reset(const call& c) {
     c.client.unsubscribe_quietly();
+    c.client.use(protocol::resp2);
     c.client.set(session::name, {});
     c.out.simple("RESET");
 }
@@ -87,12 +118,9 @@ void cmd_client_getname(const call& c) {
 }
 
 void cmd_client_setname(const call& c) {
-    if (!printable(c.arg(2))) {
-        c.out.error("ERR Client names cannot contain spaces, newlines or special characters.");
-        return;
+    if (set_name(c, c.arg(2))) {
+        c.out.ok();
     }
-    c.client.set(session::name, c.arg(2));
-    c.out.ok();
 }
 
 void cmd_client_setinfo(const call& c) {
@@ -117,7 +145,7 @@ void cmd_client_setinfo(const call& c) {
 void cmd_client_info(const call& c) {
     std::string line;
     c.client.describe(line);
-    c.out.bulk(line + "\n");
+    c.out.verbatim(line + "\n");
 }
 
 void cmd_client_list(const call& c) {
@@ -167,7 +195,7 @@ void cmd_client_list(const call& c) {
         c.out.error(syntax_error);
         return;
     }
-    c.out.bulk(lines);
+    c.out.verbatim(lines);
 }
 
 void cmd_client_no_evict(const call& c) {

@@ -16,7 +16,7 @@ void describe(const call& c, const command& k) {
     c.out.integer(k.arity);
     const bool write = (k.flags & command::write) != 0;
     const bool readonly = (k.flags & command::readonly) != 0;
-    c.out.array(static_cast<std::size_t>(write) + static_cast<std::size_t>(readonly));
+    c.out.set(static_cast<std::size_t>(write) + static_cast<std::size_t>(readonly));
     if (write) {
         c.out.simple("write");
     }
@@ -33,7 +33,7 @@ void describe(const call& c, const command& k) {
 void cmd_ping(const call& c) {
     if (c.count() > 2) {
         wrong_arity(c, "ping");
-    } else if (c.client.subscriptions() != 0) {
+    } else if (c.client.subscriptions() != 0 && c.out.version() == protocol::resp2) {
         c.out.array(2);
         c.out.bulk("pong");
         c.out.bulk(c.count() == 2 ? c.arg(1) : std::string_view());
@@ -84,7 +84,7 @@ void cmd_info(const call& c) {
                     ",expires=" + std::to_string(c.data.expiring()) + ",avg_ttl=0\r\n";
         }
     }
-    c.out.bulk(text);
+    c.out.verbatim(text);
 }
 
 void help(const call& c, std::string_view command, std::span<const std::string_view> lines) {
@@ -142,7 +142,7 @@ void cmd_command_info(const call& c) {
     }
 }
 
-void cmd_command_docs(const call& c) { c.out.array(0); }
+void cmd_command_docs(const call& c) { c.out.map(0); }
 
 void cmd_command_help(const call& c) {
     static constexpr std::string_view lines[] = {
@@ -172,12 +172,12 @@ void cmd_config_get(const call& c) {
             if (glob_match(pattern, name, true)) {
                 items.bulk(name);
                 items.bulk(value);
-                n += 2;
+                ++n;
                 break;
             }
         }
     }
-    c.out.array(n);
+    c.out.map(n);
     c.out.raw(items.view());
 }
 

@@ -167,15 +167,15 @@ ringo::task<bool> connection::flush() {
     if (mail_ != nullptr && subscriptions() == 0) {
         co_await stop_feeding();
     }
-    bool sent = true;
     if (mail_ != nullptr) {
-        push(out.view());
-    } else {
-        const auto w = co_await stream_.write(out.view());
-        sent = static_cast<bool>(w);
+        mail_->reply(out.view());
+        out.clear();
+        const bool taken = co_await mail_->written();
+        co_return taken;
     }
+    const auto w = co_await stream_.write(out.view());
     out.clear();
-    co_return sent;
+    co_return static_cast<bool>(w);
 }
 
 void connection::reject_unlogged(const std::string& why) {
@@ -200,6 +200,7 @@ ringo::task<> connection::feed() {
         const auto w = co_await stream_.write(bytes);
         if (!w) {
             hang_up();
+            mail_->abandon();
             co_return;
         }
     }
@@ -216,8 +217,14 @@ ringo::task<> connection::stop_feeding() {
     mail_.reset();
 }
 
-void connection::push(std::string_view bytes) {
-    if (!mail_->push(bytes)) {
+void connection::deliver(message& m) {
+    bool delivered = false;
+    try {
+        delivered = mail_->deliver(m);
+    } catch (const std::bad_alloc&) {
+        // As if it were too slow: who publishes is not to blame.
+    }
+    if (!delivered) {
         hang_up();
     }
 }
@@ -226,16 +233,24 @@ void connection::push(std::string_view bytes) {
 // task may call this while the connection lives.
 void connection::hang_up() const noexcept { ::shutdown(stream_.native_handle(), SHUT_RDWR); }
 
+void connection::use(protocol p) {
+    out.use(p);
+    protocol_.store(p, std::memory_order_relaxed);
+    if (mail_ != nullptr) {
+        mail_->hold(p);
+    }
+}
+
 void connection::subscribe(arguments wanted, bool patterns) {
     if (mail_ == nullptr) {
-        mail_ = std::make_unique<mailbox>();
+        mail_ = std::make_unique<mailbox>(out.version());
         feeder_ = ringo::go(feed());
     }
+    mail_->hold(out.version());
     names& mine = patterns ? patterns_ : channels_;
     for (const std::string_view name : wanted) {
         const bool added = mine.emplace(name).second;
         count_subscriptions();
-        // Confirmed before the first message can come.
         confirm(patterns ? "psubscribe" : "subscribe", &name);
         if (added) {
             server_.pubsub().add(this, name, patterns);
@@ -282,20 +297,14 @@ void connection::count_subscriptions() noexcept {
 }
 
 void connection::confirm(std::string_view kind, const std::string_view* name) {
-    reply_buffer text;
-    text.array(3);
-    text.bulk(kind);
+    out.push(3);
+    out.bulk(kind);
     if (name != nullptr) {
-        text.bulk(*name);
+        out.bulk(*name);
     } else {
-        text.null();
+        out.null();
     }
-    text.integer(static_cast<std::int64_t>(subscriptions()));
-    if (mail_ != nullptr) {
-        push(text.view());
-    } else {
-        out.raw(text.view());
-    }
+    out.integer(static_cast<std::int64_t>(subscriptions()));
 }
 
 // As in Redis 7, for the tools that read it; 0 where there is no such thing.
@@ -310,11 +319,11 @@ void connection::describe(std::string& text) const {
     text += fmt::format("id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} "
                         "psub={} ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 "
                         "rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 "
-                        "resp=2 lib-name={} lib-ver={}",
+                        "resp={} lib-name={} lib-ver={}",
                         id, address_, local_address_, stream_.native_handle(), get(name),
                         seconds_since(since_), seconds_since(active_.load()), both != 0 ? "P" : "N",
                         both - patterns, patterns, last != nullptr ? last->name : "NULL",
-                        get(lib_name), get(lib_ver));
+                        static_cast<int>(protocol_.load()), get(lib_name), get(lib_ver));
 }
 
 }  // namespace kv

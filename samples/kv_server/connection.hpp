@@ -28,7 +28,8 @@ class server;
 ///
 /// Replies of a batch are collected and sent with one write, after the log is safe. While there are
 /// subscriptions, all output goes through a mailbox instead, whose task writes it, because messages
-/// come at any time and must not cut replies in two.
+/// come at any time and must not cut replies in two. A client that does not read is read no more,
+/// with a mailbox or without.
 class connection final : public session, public subscriber {
 public:
     connection(server& s, ringo::net::tcp_stream stream);
@@ -44,6 +45,7 @@ public:
         }
     }
 
+    void use(protocol p) override;
     void subscribe(arguments channels, bool patterns) override;
     void unsubscribe(arguments channels, bool patterns) override;
     void unsubscribe_quietly() override;
@@ -51,7 +53,7 @@ public:
         return subscriptions_.load(std::memory_order_relaxed);
     }
     void describe(std::string& out) const override;
-    void deliver(std::string_view frame) override { push(frame); }
+    void deliver(message& m) override;
 
 private:
     using names = std::set<std::string, std::less<>>;
@@ -62,7 +64,6 @@ private:
     ringo::task<> stop_feeding();
     bool answer(bool& flush_first);
     void reject_unlogged(const std::string& why);
-    void push(std::string_view bytes);
     void count_subscriptions() noexcept;
     void confirm(std::string_view kind, const std::string_view* name);
     void hang_up() const noexcept;
@@ -84,6 +85,7 @@ private:
     names patterns_;
 
     // What CLIENT LIST asks for from other threads.
+    std::atomic<protocol> protocol_{protocol::resp2};
     std::atomic<std::size_t> subscriptions_{0};
     std::atomic<std::size_t> patterns_count_{0};  // of the subscriptions
     std::atomic<const command*> last_command_{nullptr};

@@ -3,7 +3,6 @@
 #include "pubsub.hpp"
 
 #include "glob.hpp"
-#include "resp.hpp"
 
 #include <ringo/task.hpp>
 
@@ -12,18 +11,73 @@
 
 namespace kv {
 
-bool mailbox::push(std::string_view bytes) {
-    const std::lock_guard guard(lock_);
-    if (closed_ || backlog_ + bytes.size() > limit) {
-        return false;
+std::string_view message::in(protocol p) {
+    reply_buffer& frame = p == protocol::resp3 ? resp3_ : resp2_;
+    if (frame.empty()) {
+        frame.push(pattern_ != nullptr ? 4 : 3);
+        frame.bulk(pattern_ != nullptr ? "pmessage" : "message");
+        if (pattern_ != nullptr) {
+            frame.bulk(*pattern_);
+        }
+        frame.bulk(channel_);
+        frame.bulk(text_);
     }
-    backlog_ += bytes.size();
+    return frame.view();
+}
+
+void mailbox::add(std::string_view bytes) {
     behind_.append(bytes);
     // Sent only if the slot is free: then nothing older is under way behind this.
-    if (chunk_.try_send(behind_)) {
+    if (!behind_.empty() && chunk_.try_send(behind_)) {
         behind_.clear();
     }
+}
+
+bool mailbox::deliver(message& m) {
+    const std::lock_guard guard(lock_);
+    const std::string_view bytes = m.in(protocol_);
+    if (closed_ || messages_.all + bytes.size() > limit) {
+        return false;
+    }
+    if (holding_) {
+        held_.append(bytes);
+    } else {
+        add(bytes);
+    }
+    messages_.all += bytes.size();
     return true;
+}
+
+void mailbox::hold(protocol p) {
+    const std::lock_guard guard(lock_);
+    holding_ = true;
+    protocol_ = p;
+}
+
+void mailbox::reply(std::string_view bytes) {
+    const std::lock_guard guard(lock_);
+    holding_ = false;
+    if (!closed_) {
+        replies_.all += bytes.size();
+        add(bytes);
+        add(held_);
+    }
+    std::string().swap(held_);
+}
+
+ringo::task<bool> mailbox::written() {
+    for (;;) {
+        {
+            const std::lock_guard guard(lock_);
+            if (replies_.all <= reply_limit) {
+                co_return true;
+            }
+        }
+        const bool goes_on = co_await progress_.recv();
+        if (!goes_on) {
+            co_return false;
+        }
+    }
 }
 
 void mailbox::close() {
@@ -37,8 +91,10 @@ void mailbox::close() {
 ringo::task<std::string> mailbox::next() {
     {
         const std::lock_guard guard(lock_);
-        backlog_ -= std::exchange(taken_, 0);
+        messages_.done();
+        replies_.done();
     }
+    progress_.try_send();
     auto first = co_await chunk_.recv();
     std::string bytes = first ? std::move(*first) : std::string();
     // With the lock held nobody fills the slot: its content, which may be newer than what was just
@@ -49,8 +105,14 @@ ringo::task<std::string> mailbox::next() {
     }
     bytes += behind_;
     behind_.clear();
-    taken_ = bytes.size();
+    messages_.taken = messages_.all - held_.size();
+    replies_.taken = replies_.all;
     co_return bytes;
+}
+
+void mailbox::abandon() {
+    close();
+    progress_.close();
 }
 
 void hub::add(subscriber* s, std::string_view name, bool pattern) {
@@ -82,35 +144,24 @@ void hub::remove(subscriber* s, std::string_view name, bool pattern) {
     }
 }
 
-std::size_t hub::publish(std::string_view channel, std::string_view message) {
+std::size_t hub::publish(std::string_view channel, std::string_view text) {
     if (entries_.load() == 0) {
         return 0;
     }
     std::size_t n = 0;
     const std::lock_guard guard(lock_);
-    reply_buffer frame;
-    if (const auto at = channels_.find(channel); at != channels_.end()) {
-        frame.array(3);
-        frame.bulk("message");
-        frame.bulk(channel);
-        frame.bulk(message);
-        for (subscriber* const s : at->second) {
-            s->deliver(frame.view());
+    const auto deliver = [&n](message m, const std::vector<subscriber*>& to) {
+        for (subscriber* const s : to) {
+            s->deliver(m);
         }
-        n += at->second.size();
+        n += to.size();
+    };
+    if (const auto at = channels_.find(channel); at != channels_.end()) {
+        deliver({nullptr, channel, text}, at->second);
     }
     for (const auto& [pattern, listeners] : patterns_) {
         if (glob_match(pattern, channel)) {
-            frame.clear();
-            frame.array(4);
-            frame.bulk("pmessage");
-            frame.bulk(pattern);
-            frame.bulk(channel);
-            frame.bulk(message);
-            for (subscriber* const s : listeners) {
-                s->deliver(frame.view());
-            }
-            n += listeners.size();
+            deliver({&pattern, channel, text}, listeners);
         }
     }
     return n;

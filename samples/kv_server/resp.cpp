@@ -232,11 +232,18 @@ void reply_buffer::error(std::string_view text) {
     bytes_.append("\r\n");
 }
 
-void reply_buffer::bulk(std::string_view bytes) {
+void reply_buffer::bulk(std::string_view bytes) { counted('$', {}, bytes); }
+
+void reply_buffer::verbatim(std::string_view text) {
+    resp3() ? counted('=', "txt:", text) : bulk(text);
+}
+
+void reply_buffer::counted(char mark, std::string_view kind, std::string_view bytes) {
     if (bytes_.size() + bytes.size() > resp_limits::reply) {
         throw reply_too_big();
     }
-    number('$', static_cast<std::int64_t>(bytes.size()));
+    number(mark, static_cast<std::int64_t>(kind.size() + bytes.size()));
+    bytes_.append(kind);
     bytes_.append(bytes);
     bytes_.append("\r\n", 2);
 }

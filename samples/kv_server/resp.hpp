@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns RESP2 on the wire: the incremental request parser and the reply writer. Pure: no I/O.
+// Owns RESP2 and RESP3 on the wire: the incremental request parser and the reply writer. Pure: no
+// I/O.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -26,6 +27,9 @@ enum class parse_status : std::uint8_t {
     incomplete,  ///< more bytes are needed
     malformed,   ///< error() tells why; the connection is to be closed after the reply
 };
+
+/// How replies look: as RESP2 until a client asks for RESP3 with HELLO 3. Requests are the same.
+enum class protocol : std::uint8_t { resp2 = 2, resp3 = 3 };
 
 /// Turns bytes into commands, without copying them: arguments are views into the caller's buffer.
 ///
@@ -78,16 +82,30 @@ struct reply_too_big : std::length_error {
 /// Collects replies; the caller takes the bytes when it wants to send them.
 class reply_buffer {
 public:
+    explicit reply_buffer(protocol p = protocol::resp2) noexcept : protocol_(p) {}
+
+    /// From here on; what is in the buffer stays as it is.
+    void use(protocol p) noexcept { protocol_ = p; }
+    protocol version() const noexcept { return protocol_; }
+
     void ok() { raw("+OK\r\n"); }
     void simple(std::string_view text) { line('+', text); }
     /// `text` begins with its code word, as in "ERR syntax error"; line breaks become blanks.
     void error(std::string_view text);
     void integer(std::int64_t n) { number(':', n); }
     void bulk(std::string_view bytes);
-    void null() { raw("$-1\r\n"); }
-    void null_array() { raw("*-1\r\n"); }
+    /// Text for people. RESP2: a bulk string.
+    void verbatim(std::string_view text);
+    void null() { raw(resp3() ? "_\r\n" : "$-1\r\n"); }
+    void null_array() { raw(resp3() ? "_\r\n" : "*-1\r\n"); }
     /// The next `n` replies are its elements.
     void array(std::size_t n) { number('*', static_cast<std::int64_t>(n)); }
+    /// As array, but for the reader of RESP3: each element is there once.
+    void set(std::size_t n) { number(resp3() ? '~' : '*', static_cast<std::int64_t>(n)); }
+    /// The next `n` pairs of replies are keys and values. RESP2: an array.
+    void map(std::size_t n) { resp3() ? number('%', static_cast<std::int64_t>(n)) : array(2 * n); }
+    /// The next `n` replies are a message, which answers no command. RESP2: an array.
+    void push(std::size_t n) { number(resp3() ? '>' : '*', static_cast<std::int64_t>(n)); }
     void raw(std::string_view bytes) { bytes_.append(bytes); }
 
     std::size_t size() const noexcept { return bytes_.size(); }
@@ -99,9 +117,12 @@ public:
     void clear();
 
 private:
+    bool resp3() const noexcept { return protocol_ == protocol::resp3; }
     void line(char mark, std::string_view text);
     void number(char mark, std::int64_t n);
+    void counted(char mark, std::string_view kind, std::string_view bytes);
 
+    protocol protocol_;
     std::string bytes_;
 };
 

@@ -14,6 +14,7 @@ namespace {
 
 struct plain_session final : kv::session {
     std::size_t subscribed = 0;
+    void use(kv::protocol p) override { out.use(p); }
     void subscribe(kv::arguments channels, bool) override { subscribed += channels.size(); }
     void unsubscribe(kv::arguments, bool) override { subscribed = 0; }
     void unsubscribe_quietly() override { subscribed = 0; }
@@ -237,6 +238,35 @@ TEST_CASE_FIXTURE(fixture, "a subscriber may do little") {
     CHECK(run({"ping"}) == "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
     CHECK(run({"ping", "x"}) == "*2\r\n$4\r\npong\r\n$1\r\nx\r\n");
     CHECK(run({"reset"}) == "+RESET\r\n");
+    CHECK(run({"ping"}) == "+PONG\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture,
+                  "HELLO 3 changes the form of replies, and HELLO 2 and RESET change it back") {
+    run({"set", "a", "1"});
+    CHECK(run({"hello", "4"}) == "-NOPROTO unsupported protocol version\r\n");
+    CHECK(run({"hello", "3"}).starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n"));
+    CHECK(run({"get", "nix"}) == "_\r\n");
+    CHECK(run({"mget", "a", "nix"}) == "*2\r\n$1\r\n1\r\n_\r\n");
+    CHECK(run({"config", "get", "port"}) == "%1\r\n$4\r\nport\r\n$1\r\n1\r\n");
+    CHECK(run({"info", "server"}) == "=14\r\ntxt:# Server\r\n\r\n");
+    CHECK(run({"hello"}).starts_with("%7\r\n"));
+    CHECK(run({"hello", "2"}).starts_with("*14\r\n$6\r\nserver\r\n"));
+    CHECK(run({"get", "nix"}) == "$-1\r\n");
+    run({"hello", "3", "AUTH", "default", "any", "SETNAME", "me"});
+    CHECK(run({"client", "getname"}) == "$2\r\nme\r\n");
+    CHECK(run({"hello", "2", "AUTH", "other", "any"}) ==
+          "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    CHECK(run({"hello", "2", "SETNAME"}) == "-ERR Syntax error in HELLO option 'SETNAME'\r\n");
+    CHECK(run({"get", "nix"}) == "_\r\n");
+    CHECK(run({"reset"}) == "+RESET\r\n");
+    CHECK(run({"get", "nix"}) == "$-1\r\n");
+}
+
+TEST_CASE_FIXTURE(fixture, "with RESP3 a subscriber may do all") {
+    run({"hello", "3"});
+    run({"subscribe", "c"});
+    CHECK(run({"get", "a"}) == "_\r\n");
     CHECK(run({"ping"}) == "+PONG\r\n");
 }
 

@@ -6,6 +6,7 @@ and hostile clients, and with kills. usage: kv_e2e.py KV_SERVER [check...]
 One line per check; exit status 1 if any failed, 77 if the redis tools are missing."""
 
 import contextlib
+import io
 import os
 import random
 import resource
@@ -40,7 +41,8 @@ def free_port():
 
 
 class Client:
-    """A connection that speaks RESP2. Errors are values of type Error."""
+    """A connection. Errors are values of type Error; what only RESP3 has are pairs of its mark and
+    the value, so that they differ from RESP2's."""
 
     class Error(str):
         pass
@@ -96,11 +98,29 @@ class Client:
             return data[:-2]
         if kind == b"*":
             return None if int(rest) < 0 else [self.read() for _ in range(int(rest))]
+        if kind == b"_":
+            return "_", rest
+        if kind in (b"~", b">"):
+            return kind.decode(), [self.read() for _ in range(int(rest))]
+        if kind == b"%":
+            return "%", [(self.read(), self.read()) for _ in range(int(rest))]
+        if kind == b"=":
+            return "=", self.file.read(int(rest) + 2)[:-2]
         raise AssertionError(f"bad reply {line!r}")
 
     def __call__(self, *words):
         self.send(self.encode(*words))
         return self.read()
+
+    @staticmethod
+    def parse(data):
+        """The replies and messages that some bytes are."""
+        c = Client.__new__(Client)
+        c.file = io.BytesIO(data)
+        out = []
+        while c.file.tell() < len(data):
+            out.append(c.read())
+        return out
 
     def rest(self):
         """Everything up to the end of the connection."""
@@ -249,8 +269,10 @@ def random_command(r):
         lambda: ["CLIENT", "GETNAME"],
         lambda: ["PUBLISH", "ch", v()],
         lambda: ["FLUSHALL", *r.choice([["x"], ["ASYNC"], ["sync", "z"], []])],
-        lambda: ["AUTH", "x"],
-        lambda: ["HELLO", r.choice(["9", "x"])],
+        lambda: ["AUTH", *r.choice([["x"], ["default", "x"], ["a", "b"], ["a", "b", "c"]])],
+        lambda: ["HELLO", *r.choice([["9"], ["x"], ["3", "AUTH", "default"], ["3", "AUTH", "a", "b"],
+                                     ["3", "SETNAME"], ["3", "SETNAME", "not me"], ["2", "BOGUS"]])],
+        lambda: ["HELLO", "3", *r.choice([[], ["AUTH", "default", "x"], ["SETNAME", "you"]])],
         lambda: ["UNSUBSCRIBE"] + [v() for _ in range(r.randrange(2))],
         lambda: ["RESET"],
         lambda: ["PUBSUB", *word("NUMPAT", "CHANNELS", "NUMSUB", "WHAT")],
@@ -264,14 +286,14 @@ def random_command(r):
 
 @check
 def differential():
-    """the same replies as redis-server for generated commands"""
+    """the same replies as redis-server for generated commands, in RESP2 and in RESP3"""
     seed = int(os.environ.get("KV_SEED", random.randrange(1 << 30)))
     r = random.Random(seed)
     with Server() as kv, redis() as rd:
         with kv.client() as a, rd.client() as b:
             history = []
-            end = time.monotonic() + 6
-            while len(history) < 30000 and time.monotonic() < end:
+            end = time.monotonic() + 8
+            while len(history) < 40000 and time.monotonic() < end:
                 batch = [random_command(r) for _ in range(20)]
                 data = b"".join(Client.encode(*c) for c in batch)
                 a.send(data)
@@ -283,6 +305,8 @@ def differential():
                         x, y = sorted(x), sorted(y)
                     if c[1:] == ["HELP"]:
                         continue  # that is another check's
+                    if c[0] == "HELLO" and x[0] == "%":
+                        x, y = [k for k, _ in x[1]], [k for k, _ in y[1]]
                     if type(x) is not type(y) or (x != y and not near(c, x, y)):
                         tail = "\n   ".join(map(repr, history[-6:]))
                         raise AssertionError(f"seed {seed}:\n   {tail}\n   kv {x!r}\n   redis {y!r}")
@@ -604,7 +628,8 @@ def pubsub():
             while p("PUBSUB", "NUMPAT") != 0 and time.monotonic() < end:
                 time.sleep(0.01)
             expect(p("PUBLISH", "news", "x"), 0)
-        # The dialogue of one subscriber, as redis-server has it.
+        # The dialogue of one subscriber, as redis-server has it. In RESP3 it may do all, and
+        # messages are told from replies.
         talk = [["SUBSCRIBE", "a", "b", "a"], ["PING"], ["PING", "x"], ["GET", "k"], ["ECHO"],
                 ["UNSUBSCRIBE", "a", "zz"], ["PSUBSCRIBE", "p*"], ["UNSUBSCRIBE"], ["PING"],
                 ["PUNSUBSCRIBE"], ["PUNSUBSCRIBE"], ["UNSUBSCRIBE"], ["PING"], ["SET", "k", "v"],
@@ -615,6 +640,22 @@ def pubsub():
                 c.send(b"".join(Client.encode(*t) for t in talk))
                 got.append(c.rest())
         expect(got[0], got[1], "dialogue")
+        talk = [["HELLO", "3"], *talk[:-4], ["SUBSCRIBE", "a", "b"], ["PSUBSCRIBE", "?"],
+                ["PUBLISH", "a", "one"], ["GET", "k"], ["HELLO", "2"], ["PING"], ["PUBLISH", "a", "x"],
+                ["RESET"], ["HELLO", "3"], ["SUBSCRIBE", "a"], ["HELLO", "3"], ["PUBLISH", "a", "two"],
+                ["UNSUBSCRIBE"], ["UNSUBSCRIBE"], ["PUBSUB", "NUMSUB", "a"], ["QUIT"]]
+        got = []
+        for server in (kv, rd):
+            with server.client() as c:
+                c.send(b"".join(Client.encode(*t) for t in talk))
+                everything = Client.parse(c.rest())
+            # Redis may send a message before the reply of the command that published it.
+            pushes = [x for x in everything if isinstance(x, tuple) and x[0] == ">"]
+            replies = [x for x in everything if x not in pushes and "modules" not in str(x)]
+            got.append((pushes, replies))
+        expect(got[0][0], got[1][0], "messages in RESP3")
+        expect(got[0][1], got[1][1], "replies in RESP3")
+        expect(len(pushes), 20)
     return f"{2 * n * count} messages"
 
 
@@ -665,6 +706,35 @@ def former_subscriber():
         slow.send(Client.encode("SUBSCRIBE", "a", "b"))
         slow.sock.shutdown(socket.SHUT_WR)
         expect(slow.rest().count(b"subscribe"), 2)
+
+
+@check
+def resp3_subscriber():
+    """a subscriber in RESP3 does all it did before: large answers, held back when slow"""
+    with Server("--workers", "2") as kv, kv.client(rcvbuf=4096) as c, kv.client() as p:
+        value = b"v" * (1 << 20)
+        expect(p("SET", "big", value * 40), "OK")
+        expect(p("SET", "v", value), "OK")
+        c("HELLO", "3")
+        expect(c("SUBSCRIBE", "a"), (">", [b"subscribe", b"a", 1]))
+        expect(p("PUBLISH", "a", "x"), 1)
+        expect(c.read(), (">", [b"message", b"a", b"x"]))
+        # More than messages may come to.
+        if c("GET", "big") != value * 40:
+            raise AssertionError("another value")
+        c.send(Client.encode("GET", "v") * 50)
+        before = kv.rss()
+        time.sleep(0.2)
+        if kv.rss() - before > 16 << 20:
+            raise AssertionError(f"{kv.rss() - before} bytes for answers nobody reads")
+        expect(p("PUBLISH", "a", "y"), 1)
+        got = [c.read() for _ in range(51)]
+        expect(got.count(value), 50)
+        expect([x for x in got if x != value], [(">", [b"message", b"a", b"y"])])
+        # A message is in the protocol that the client speaks when it comes.
+        expect(c("HELLO", "2")[4:6], [b"proto", 2])
+        expect(p("PUBLISH", "a", "z"), 1)
+        expect(c.read(), [b"message", b"a", b"z"])
 
 
 # --- the end, and what survives it ------------------------------------------------------------

@@ -160,6 +160,26 @@ TEST_CASE("replies have the forms of RESP2") {
     CHECK(r.empty());
 }
 
+TEST_CASE("replies have the forms of RESP3 once they are asked for") {
+    kv::reply_buffer r;
+    const auto all = [&r] {
+        r.null();
+        r.null_array();
+        r.map(1);
+        r.set(2);
+        r.push(3);
+        r.verbatim("t");
+        r.bulk("b");
+        r.array(4);
+        const std::string text(r.view());
+        r.clear();
+        return text;
+    };
+    CHECK(all() == "$-1\r\n*-1\r\n*2\r\n*2\r\n*3\r\n$1\r\nt\r\n$1\r\nb\r\n*4\r\n");
+    r.use(kv::protocol::resp3);
+    CHECK(all() == "_\r\n_\r\n%1\r\n~2\r\n>3\r\n=5\r\ntxt:t\r\n$1\r\nb\r\n*4\r\n");
+}
+
 TEST_CASE("an encoded command is parsed back to itself") {
     std::string text;
     const std::string_view command[] = {"SET", "key with \r\n", ""};
