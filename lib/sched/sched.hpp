@@ -190,7 +190,6 @@ public:
     void worker_main(machine& m) noexcept;
     routine* find_runnable(machine& m, processor& p) noexcept;
     void run_routine(machine& m, routine* r) noexcept;
-    routine* found(processor& p, routine* r) noexcept;
     processor* settle_ownership(machine& m) noexcept;
     void end_io(processor& p) noexcept;
     void poll_io(processor& p) noexcept;
@@ -203,6 +202,8 @@ public:
     std::uint64_t all_awaits() const noexcept;
     bool anything_to_do(const processor& p) const noexcept;
     void park(processor& p) noexcept;
+    /// A searcher has found something.
+    void stop_searching(processor& p) noexcept;
     void deliver(processor& p, completion_sink& sink) noexcept;
 
     // --- hand-off

@@ -15,6 +15,7 @@ ROUTINE = "include/ringo/detail/routine.hpp"
 CONTEXT = "lib/context/context.cpp"
 MUTEX = "lib/sync/mutex.cpp"
 WORKER = "lib/sched/worker.cpp"
+IDLE = "lib/sched/idle.cpp"
 SELECT = "lib/select/select.cpp"
 READERS = "include/ringo/detail/readers.hpp"
 SHARD = "include/ringo/detail/hash_shard.hpp"
@@ -59,10 +60,10 @@ MUTANTS = {
     "mutex, handing over without a word": (
         "mutex_model", MUTEX, "    n->kind = detail::mutex_awaiter::handed_over;\n", ""),
     "park, sleeping without a second look": (
-        "park_model", WORKER, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
+        "park_model", IDLE, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
     "park, no wake-up by the last searcher": (
-        "park_model", WORKER, "            (global.size() != 0 || p.queue.size() != 0)) {\n            wake_one();",
-        "            (global.size() != 0 || p.queue.size() != 0)) {"),
+        "park_model", IDLE, "        (global.size() != 0 || p.queue.size() != 0)) {\n        wake_one();",
+        "        (global.size() != 0 || p.queue.size() != 0)) {"),
     "park, pushing without a wake-up": (
         "park_model", WORKER, "        push_back(p, before);\n        wake_if_idle();", "        push_back(p, before);"),
     "park, moving without a wake-up": (
@@ -89,7 +90,7 @@ MUTANTS = {
     "sync_map, an old table is destroyed at once": (
         "sync_map_model", SHARD, "        retired_.lines = old.lines();\n", "        delete[] old.lines();\n"),
     "park, announcing the sleep without order": (
-        "park_model", WORKER, "    idle_count.fetch_add(1, std::memory_order_seq_cst);", "    idle_count.fetch_add(1, std::memory_order_release);"),
+        "park_model", IDLE, "    idle_count.fetch_add(1, std::memory_order_seq_cst);", "    idle_count.fetch_add(1, std::memory_order_release);"),
 }
 
 # The check of most mutants fails at once, so it is compiling them that takes the time. Of these it

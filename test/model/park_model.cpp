@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Model check of how workers sleep and are woken: lib/sched/worker.cpp as it ships (find_runnable,
-// park, wake_one, found, push_lifo, inject), with the run queues and the global queue.
+// Model check of how workers sleep and are woken: lib/sched/worker.cpp and idle.cpp as
+// they ship (find_runnable, park, wake_one, stop_searching, push_lifo, inject), with the run queues
+// and the global queue.
 //
 //   stolen    a task makes two others runnable and then blocks its thread until one has been run:
 //             the other worker, wherever it is on its way to sleep, must come and steal it
@@ -23,6 +24,7 @@ int model_clock(int, timespec* t) {
 
 #include "sched/sched.hpp"
 
+#include "sched/idle.cpp"
 #include "sched/timer_heap.cpp"
 #include "sched/worker.cpp"
 #include "sched/worker_io.cpp"
@@ -129,6 +131,9 @@ struct suite : rl::test_suite<Derived, Threads> {
         this_thread().m = &m;
         processor& p = *rt->procs[index];
         while (routine* const r = rt->find_runnable(m, p)) {
+            if (p.searching) {
+                rt->stop_searching(p);
+            }
             for (int i = 0; i < Tasks; ++i) {
                 if (r == tasks[i]) {
                     RL_ASSERT(++ran[i] == 1);
