@@ -36,7 +36,8 @@ struct options {
     /// How I/O is done. automatic: RINGO_BACKEND, else io_uring if possible.
     backend io = backend::automatic;
     /// run() turns the first SIGINT or SIGTERM into cancellation of the root context (the second
-    /// one kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE.
+    /// one kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE and SIGXFSZ: the write
+    /// fails instead, with EPIPE or EFBIG. Afterwards all is as it was before.
     bool handle_signals = true;
     /// Entries of each worker's submission queue; a power of two. Halved by itself while the system
     /// has no memory for it.
@@ -149,11 +150,21 @@ struct main_result {
     using type =
         typename std::conditional_t<is_task<returned>::value, returned, task<void>>::value_type;
 };
-/// Signal handling of run(), in force while it lives.
+/// The handlers of run(), in force while it lives.
 class RINGO_API run_signals {
 public:
     run_signals(runtime& rt, bool enabled);
     ~run_signals();
+
+private:
+    runtime_core* rt_;  // null: not enabled
+};
+/// While it lives, no write kills the process; longer than the runtime, whose last writes end with
+/// it.
+class RINGO_API fatal_writes_ignored {
+public:
+    explicit fatal_writes_ignored(bool enabled);
+    ~fatal_writes_ignored();
 
 private:
     bool enabled_;
@@ -176,6 +187,7 @@ public:
 template <class F>
 auto run(const options& o, F main) {
     using T = typename detail::main_result<F>::type;
+    const detail::fatal_writes_ignored writes_fail(o.handle_signals);
     detail::program_runtime rt(o);
     const detail::run_signals signals(rt, o.handle_signals);
     if constexpr (std::is_void_v<T>) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the monitor thread: the hand-off of blocked workers' processors, signals of run(), and when
-// to look for a deadlock.
+// Owns the monitor thread: the hand-off of blocked workers' processors, what signals ask for, and
+// when to look for a deadlock.
 #include "../context/cancel_state.hpp"
 #include "deadlock.hpp"
 #include "dump.hpp"
 #include "root_context.hpp"
+#include "run_signals.hpp"
 #include "sched.hpp"
 #include "threads.hpp"
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,10 +26,6 @@ constexpr int idle_turns_before_look = 2;
 constexpr std::int64_t first_pause_ns = 10'000'000;  // between looks while somebody is awake
 constexpr std::int64_t longest_pause_ns = 1'000'000'000;
 constexpr std::int64_t never = INT64_MAX;
-
-// Bits of runtime_core::signals.
-constexpr unsigned stop_requested = 1;
-constexpr unsigned dump_requested = 2;
 }  // namespace
 
 void runtime_core::wake_monitor() noexcept {
@@ -207,69 +203,6 @@ bool runtime_core::wait_as_spare(machine& m) noexcept {
     p->owner.store(&m, std::memory_order_release);
     m.p.store(p, std::memory_order_release);
     return true;
-}
-
-// --- signals
-// ----------------------------------------------------------------------------------------
-
-namespace {
-std::atomic<runtime_core*> signal_target{nullptr};
-std::atomic<bool> stop_seen{false};
-std::atomic<unsigned> in_handler{0};  // threads that may have read signal_target
-struct sigaction before_int, before_term, before_quit, before_pipe;
-
-void on_signal(int sig) {
-    const int saved = errno;
-    in_handler.fetch_add(1, std::memory_order_seq_cst);
-    runtime_core* const rt = signal_target.load(std::memory_order_seq_cst);
-    if (sig == SIGQUIT) {
-        if (rt != nullptr) {
-            rt->signals.fetch_or(dump_requested, std::memory_order_acq_rel);
-            rt->wake_monitor();
-        }
-    } else if (rt == nullptr || stop_seen.exchange(true)) {
-        // The second one, or too late for the first: the user means it.
-        ::signal(sig, SIG_DFL);
-        ::raise(sig);
-    } else {
-        rt->signals.fetch_or(stop_requested, std::memory_order_acq_rel);
-        rt->wake_monitor();
-    }
-    in_handler.fetch_sub(1, std::memory_order_release);
-    errno = saved;
-}
-}  // namespace
-
-run_signals::run_signals(runtime& rt, bool enabled) : enabled_(enabled) {
-    if (!enabled_) {
-        return;
-    }
-    signal_target.store(runtime_access::core(rt), std::memory_order_release);
-    stop_seen.store(false);
-    struct sigaction sa{};
-    sa.sa_handler = on_signal;
-    sa.sa_flags = SA_RESTART;
-    ::sigaction(SIGINT, &sa, &before_int);
-    ::sigaction(SIGTERM, &sa, &before_term);
-    ::sigaction(SIGQUIT, &sa, &before_quit);
-    sa.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &sa, &before_pipe);
-}
-
-run_signals::~run_signals() {
-    if (!enabled_) {
-        return;
-    }
-    ::sigaction(SIGINT, &before_int, nullptr);
-    ::sigaction(SIGTERM, &before_term, nullptr);
-    ::sigaction(SIGQUIT, &before_quit, nullptr);
-    ::sigaction(SIGPIPE, &before_pipe, nullptr);
-    signal_target.store(nullptr, std::memory_order_seq_cst);
-    // The signal may be another thread's, which is about to tell the runtime.
-    unsigned round = 0;
-    while (in_handler.load(std::memory_order_seq_cst) != 0) {
-        spin_pause(round);
-    }
 }
 
 }  // namespace detail

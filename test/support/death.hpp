@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns what tests of fatal misuse need: a child process that is to abort, and what it printed.
+// Owns what tests of processes that end need: a child process, how it ended, what it printed.
 #pragma once
 
 #include <csignal>
@@ -39,6 +39,26 @@ std::string message_of_death(F f) {
     int status = 0;
     ::waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : "did not abort";
+}
+
+/// Calls `f` in a child process, which may take two minutes.
+/// @return its exit status, 255 when f returned; -N when signal N has killed it
+template <class F>
+int end_of(F f) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const rlimit no_core{0, 0};
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        for (int sig = 1; sig < 32; ++sig) {
+            (void)std::signal(sig, SIG_DFL);  // doctest's handlers
+        }
+        ::alarm(120);
+        f();
+        ::_exit(255);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 }  // namespace ringo::test
