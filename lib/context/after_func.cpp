@@ -89,6 +89,7 @@ public:
             let_go();  // f is the task's alone now
         }
     }
+    bool has_listeners() const noexcept override { return !once_.load(std::memory_order_acquire); }
 
 private:
     void let_go() noexcept {

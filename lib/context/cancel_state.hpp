@@ -40,6 +40,8 @@ struct cancel_state : context_state {
     virtual void on_cancelled() noexcept {}
     /// Called once, in pass 3, without locks.
     virtual void told() noexcept {}
+    /// Whether a cancel runs code of the user's. Under the lock.
+    virtual bool has_listeners() const noexcept { return stop != nullptr; }
 
     void attach_to_parent() noexcept;
     void detach_from_parent() noexcept;

@@ -16,6 +16,7 @@
 //     blocking call of the library
 //     any other thread of the process  never
 //     the kernel                       no operation in flight, no timer, no pending signal
+//     who presses Ctrl-C               nobody waits for that: see below
 //
 // Deadlock is a stable property: if all actors are asleep at one instant, and nothing that has been
 // set off is still to be seen by its sleeper, then nobody is left to wake anybody. What remains is
@@ -42,11 +43,21 @@
 // all. It is neither parked nor a spare.) Routines that a group at its limit has not started yet
 // are `held`: a task that ends starts them.
 //
+// Signals
+// -------
+// A signal may always come. But if that counted, a program under run() could never be dead: the
+// first SIGINT cancels the root, and that ends every wait. So the question is what a task waits
+// *for*. One that waits for the end of a context below the root of a run (done(), awaited or an arm
+// of select, a function of after_func, a callback of a stop token) waits for that signal, and the
+// program is alive. A wait for anything else is one that the cancel would merely break off.
+//
 // Nobody is stopped for this, and the looks cost nothing while something is in flight or armed.
 #include "deadlock.hpp"
 
 #include "blocking_pool.hpp"
 #include "dump.hpp"
+#include "root_context.hpp"
+#include "run_signals.hpp"
 #include "sched.hpp"
 #include "threads.hpp"
 
@@ -137,6 +148,77 @@ bool every_task_waits(const runtime_core& rt) {
     return yes;
 }
 
+enum class listeners : std::uint8_t { none, some, unsure };
+
+listeners listeners_below(cancel_state& top) noexcept;
+
+listeners listeners_of(const cancel_state& n) noexcept {
+    if (n.phase.load(std::memory_order_relaxed) != context_state::live) {
+        return listeners::none;
+    }
+    if (n.has_listeners()) {
+        return listeners::some;
+    }
+    for (const wait_node* w = n.waiters.front(); w != nullptr; w = w->next) {
+        const routine_ext* const e =
+            w->owner->is_thread() ? nullptr : static_cast<const routine*>(w->owner)->ext;
+        if (e == nullptr || e->passes_on == nullptr) {
+            return listeners::some;
+        }
+        if (cancel_state* const further = cancel_node(e->passes_on)) {
+            if (const listeners l = listeners_below(*further); l != listeners::none) {
+                return l;
+            }
+        }
+    }
+    return listeners::none;
+}
+
+/// Whether anybody waits for the end of `top` or of a context below it.
+///
+/// Nobody sleeps under the lock of a context: where one is taken, somebody is awake. So nothing is
+/// waited for, and the order does not matter in which others take these locks. Those from `top` to
+/// the node at hand are held, which keeps it in its parent's list.
+listeners listeners_below(cancel_state& top) noexcept {
+    if (!top.lock.try_lock()) {
+        return listeners::unsure;
+    }
+    listeners found = listeners::none;
+    for (cancel_state* n = &top;;) {
+        found = listeners_of(*n);
+        cancel_state* next = n->children;
+        for (;;) {
+            if (found == listeners::none && next != nullptr) {
+                if (next->lock.try_lock()) {
+                    break;
+                }
+                found = listeners::unsure;
+            }
+            if (n == &top) {
+                n->lock.unlock();
+                return found;
+            }
+            next = n->child_next;
+            n->lock.unlock();
+            n = cancel_node(n->parent);
+        }
+        n = next;
+    }
+}
+
+/// Whether anybody waits for a signal. The roots stay: a runtime that ends first says so, which the
+/// look would have seen, and then takes runtimes_mutex.
+listeners listeners_to_signals(const std::vector<runtime_core*>& all) noexcept {
+    for (const runtime_core* const rt : all) {
+        if (listens_to_signals(*rt)) {
+            if (const listeners l = listeners_below(*rt->root); l != listeners::none) {
+                return l;
+            }
+        }
+    }
+    return listeners::none;
+}
+
 outlook look(unsigned others) {
     const std::lock_guard alive(runtimes_mutex);
     const std::vector<runtime_core*> all = all_runtimes();
@@ -173,6 +255,11 @@ outlook look(unsigned others) {
         if (has_something_coming(*rt) || has_busy_threads(*rt) || !every_task_waits(*rt)) {
             return outlook::unsure;
         }
+    }
+    switch (listeners_to_signals(all)) {
+    case listeners::some: return outlook::alive;
+    case listeners::unsure: return outlook::unsure;
+    case listeners::none: break;
     }
 
     // 3.

@@ -115,6 +115,7 @@ void runtime_core::obey_signals() noexcept {
     const unsigned due = signals.exchange(0, std::memory_order_acq_rel);
     if ((due & stop_requested) != 0) {
         root->cancel(errc::canceled, nullptr);
+        outside_changed();  // nobody waits for the signal any more: see deadlock.cpp
     }
     if ((due & dump_requested) != 0) {
         print_tasks(*this);

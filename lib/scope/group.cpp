@@ -89,7 +89,7 @@ void group_state::cancel(std::exception_ptr cause) noexcept {
 void group_state::member_ended(completion* self, routine* r, std::exception_ptr error) noexcept {
     auto* const g = static_cast<group_state*>(self);
     routine_ext* const e = r->ext;
-    const bool helper = e != nullptr && e->helper;
+    const bool helper = e != nullptr && e->passes_on != nullptr;
     if (!helper) {
         if (error == nullptr && e != nullptr && e->check != nullptr) {
             error = e->check(e);
@@ -209,7 +209,7 @@ void group_state::watch(context outer, duration d) {
     cancel_helpers_.emplace(std::move(c.cancel));
     routine* const r = make_routine_of(std::source_location(), context_access::state(c.ctx),
                                        cancel_after(c.ctx, std::move(outer), d, this));
-    ensure_ext(r).helper = true;
+    ensure_ext(r).passes_on = context_access::state(tasks_);
     add(r, true);
 }
 

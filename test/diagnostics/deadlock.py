@@ -48,13 +48,18 @@ DEADLOCKS = {
     "two_runtimes": [("chan receive", "main_of_thread", "main_of_thread"),
                      ("chan receive", "receive_nothing", "simple")],
     "after_shutdown": [("chan receive", "receive_nothing", "simple")],
+    "grace": [("chan receive", "receive_nothing", "simple"), ("scope", "grace_over_nothing", "grace")],
+    "signals_off": [("context done", "wait_for_no_signal", "no_signal")],
+    "after_signal": [("chan receive", "receive_nothing", "simple")],
+    "stopped_listening": [("chan receive", "receive_nothing", "simple")],
     "output": [],
     "before main": [("chan receive", "receive_nothing", "simple")],  # TestInitDeadlock
 }
 # TestNetpollDeadlock is the first.
 FINE = ["accepting", "reading_in_select", "sleeping", "deadline", "ticking", "blocking_job",
         "blocked_task", "foreign_sender", "nobody_in_block_on", "other_runtime_alive",
-        "interrupted"]
+        "interrupted", "signal_done", "signal_select", "signal_below", "signal_after_func",
+        "signal_stop_callback", "signal_grace", "signal_other_runtime", "signal_two_runs"]
 
 failures = 0
 

@@ -600,9 +600,133 @@ int interrupted() {
     });
 }
 
+// --- those who wait for a signal, and those who do not
+// --------------------------------------------
+
 template <task<> (*Main)()>
 int main_is() {
     return run(Main);
+}
+
+/// Ctrl-C, well after a false alarm would have ended the process.
+void press_ctrl_c_later() {
+    struct sigaction action{};
+    action.sa_handler = [](int) { ::raise(SIGINT); };
+    ::sigaction(SIGALRM, &action, nullptr);
+    itimerval t{};
+    t.it_value.tv_usec = 400'000;
+    ::setitimer(ITIMER_REAL, &t, nullptr);
+}
+
+/// What only a signal can end; main is cancelled then, so it has to be looked for elsewhere.
+task<> receive_under_background(channel<void> ch) {
+    co_await with_context(context::background(), ch.recv());
+}
+
+task<> signal_done() {
+    press_ctrl_c_later();
+    co_await done();
+}
+task<> signal_select() {
+    press_ctrl_c_later();
+    channel<int> nothing;
+    const auto r = co_await select(nothing.recv(), done());
+    if (r.index() != 1) {
+        std::abort();
+    }
+}
+task<> signal_below() {  // of a context far below the root, among many, in another task
+    press_ctrl_c_later();
+    struct key {
+        using value_type = int;
+    };
+    std::vector<cancelable_context> others;
+    for (int i = 0; i < 100; ++i) {
+        others.push_back(with_cancel(i % 10 == 0 ? current_context() : others.back().ctx));
+    }
+    const context value = with_value<key>(others[55].ctx, 1);
+    const cancelable_context last = with_cancel(value);
+    channel<void> ended;
+    auto waits = [](context c, channel<void> out) -> task<> {
+        co_await c.done();
+        out.close();
+    };
+    (void)go(waits, last.ctx, ended);
+    co_await receive_under_background(ended);
+}
+task<> signal_after_func() {
+    press_ctrl_c_later();
+    channel<void> called;
+    (void)after_func(current_context(), [called] { called.close(); });
+    co_await receive_under_background(called);
+}
+task<> signal_stop_callback() {
+    press_ctrl_c_later();
+    channel<void> called;
+    const std::stop_callback callback(stop_token(current_context()), [called] { called.close(); });
+    co_await receive_under_background(called);
+}
+task<> signal_grace() {  // of the tasks of a scope, which learn of it through the library
+    press_ctrl_c_later();
+    auto body = [](group& g) -> task<> {
+        g.go([]() -> task<> { co_await done(); });
+        co_return;
+    };
+    co_await scope(grace{1ms}, body);
+}
+int signal_other_runtime() {
+    press_ctrl_c_later();
+    runtime other;
+    return run([&]() -> task<> {
+        channel<void> ended;
+        other.go(
+            [](context c, channel<void> out) -> task<> {
+                co_await with_context(context::background(), c.done());
+                out.close();
+            },
+            current_context(), ended);
+        co_await receive_under_background(ended);
+    });
+}
+int signal_two_runs() {  // the one that ends first does not take the signals with it
+    std::thread first([] { run([]() -> task<> { co_await sleep(1ms); }); });
+    return run([&first]() -> task<> {
+        first.join();
+        co_await signal_done();
+    });
+}
+
+// Ctrl-C would only break these off.
+task<> grace_over_nothing() {
+    auto body = [](group& g) -> task<> {
+        g.go(receive_nothing);
+        co_return;
+    };
+    co_await scope(grace{1s}, body);  // @grace
+}
+task<> wait_for_no_signal() {
+    co_await done();  // @no_signal
+}
+int signals_off() {
+    options o;
+    o.handle_signals = false;
+    return run(o, wait_for_no_signal);
+}
+task<> after_signal() {  // which has told nobody
+    press_ctrl_c_later();
+    const std::stop_token asked_for = stop_token(current_context());
+    co_await with_context(context::background(), receive_nothing());
+}
+task<> stopped_listening() {
+    const auto stop = after_func(current_context(), [] {});
+    if (!stop()) {
+        std::abort();
+    }
+    channel<void> ready;
+    ready.close();
+    const auto r = co_await select(ready.recv(), done());
+    (void)r;
+    co_await receive_nothing();
 }
 
 const std::map<std::string, int (*)()> programs{
@@ -650,6 +774,19 @@ const std::map<std::string, int (*)()> programs{
     {"nobody_in_block_on", nobody_in_block_on},
     {"other_runtime_alive", other_runtime_alive},
     {"interrupted", interrupted},
+
+    {"signal_done", main_is<signal_done>},
+    {"signal_select", main_is<signal_select>},
+    {"signal_below", main_is<signal_below>},
+    {"signal_after_func", main_is<signal_after_func>},
+    {"signal_stop_callback", main_is<signal_stop_callback>},
+    {"signal_grace", main_is<signal_grace>},
+    {"signal_other_runtime", signal_other_runtime},
+    {"signal_two_runs", signal_two_runs},
+    {"grace", main_is<grace_over_nothing>},
+    {"signals_off", signals_off},
+    {"after_signal", main_is<after_signal>},
+    {"stopped_listening", main_is<stopped_listening>},
 };
 
 }  // namespace

@@ -37,8 +37,8 @@ struct routine_ext {
 
     std::uint32_t size;  // of the whole block
     bool closure_alive = false;
-    bool helper = false;         // a task of the library in a group of the user
-    await_link* slot = nullptr;  // for a task with a result
+    context_state* passes_on = nullptr;  // of the library's in a user's group: what it will cancel
+    await_link* slot = nullptr;          // for a task with a result
     void (*destroy_closure)(routine_ext*) noexcept = nullptr;
     void (*destroy_all)(routine_ext*) noexcept = nullptr;  // the rest; not the memory
     /// The failure in a result, for a member of a group.
