@@ -30,8 +30,9 @@ std::optional<std::int64_t> integer_arg(const call& c, std::size_t i,
 std::optional<std::int64_t> expiry_time(const call& c, std::int64_t n, bool seconds, bool absolute,
                                         bool positive, std::string_view command);
 
-/// Writes down that a key has this value, until then. Only while its shard is locked.
-void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at);
+/// Gives a key this value, until then, and writes that down. `old` is what find has yielded.
+void put(const call& c, store::access& a, const hashed_key& k, const entry* old,
+         std::string_view value, std::int64_t expires_at);
 
 /// The decimal digits of a number, as a string_view.
 class digits {

@@ -29,6 +29,7 @@ public:
 
     reply_buffer out;
     std::int64_t now = 0;          ///< wall clock at the start of the batch; 0: replay of the log
+    std::uint64_t held = 0;        ///< shards that the transaction being executed has locked
     std::uint64_t durable_at = 0;  ///< position of the last change in the log
     bool closing = false;          ///< close once the replies are sent
     std::uint64_t id = 0;
@@ -99,8 +100,9 @@ struct call {
 
     std::string_view arg(std::size_t i) const noexcept { return args[i]; }
     std::size_t count() const noexcept { return args.size(); }
-    store::access lock(const hashed_key& k) const { return data.lock(k, client.now); }
-    store::access lock_key(std::size_t i) const { return lock(data.hash(args[i])); }
+    moment when() const noexcept { return {client.now, client.held}; }
+    store::access lock(const hashed_key& k) const { return data.lock(k, when()); }
+    store::access lock_keys() const { return data.lock(client.keys, when()); }
     /// Writes a change down; only while its shards are locked.
     template <class... A>
     void log(const A&... words) const {

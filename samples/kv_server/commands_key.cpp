@@ -47,7 +47,7 @@ void expire(const call& c, bool seconds, bool absolute, std::string_view command
     const std::int64_t at = std::max<std::int64_t>(*time, 1);
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const e = a.find(k);
+    const entry* const e = a.find(k);
     // No expiry counts as infinitely late.
     if (e == nullptr || (only_new && e->expires_at != 0) || (only_old && e->expires_at == 0) ||
         (greater && (e->expires_at == 0 || at <= e->expires_at)) ||
@@ -56,11 +56,11 @@ void expire(const call& c, bool seconds, bool absolute, std::string_view command
         return;
     }
     if (at <= a.now()) {
-        a.erase(e);
         c.log("DEL", k.key);
+        a.erase(e);
     } else {
-        a.set_expiry(*e, at);
         c.log("PEXPIREAT", k.key, digits(at));
+        a.set_expiry(e, at);
     }
     c.out.integer(1);
 }
@@ -94,25 +94,29 @@ void hash_keys(const call& c) {
 
 void cmd_del(const call& c) {
     hash_keys(c);
-    auto a = c.data.lock(c.client.keys, c.client.now);
-    std::int64_t n = 0;
+    auto a = c.lock_keys();
+    bool any = false;
     for (const hashed_key& k : c.client.keys) {
-        if (entry* const e = a.find(k)) {
-            a.erase(e);
-            ++n;
-        }
+        any = a.find(k) != nullptr || any;
     }
-    if (n != 0) {
+    if (any) {
         std::vector<std::string_view> record(c.args.begin(), c.args.end());
         record[0] = "DEL";
         c.log(arguments(record));
+    }
+    std::int64_t n = 0;
+    for (const hashed_key& k : c.client.keys) {
+        if (const entry* const e = a.find(k)) {
+            a.erase(e);
+            ++n;
+        }
     }
     c.out.integer(n);
 }
 
 void cmd_exists(const call& c) {
     hash_keys(c);
-    auto a = c.data.lock(c.client.keys, c.client.now);
+    auto a = c.lock_keys();
     std::int64_t n = 0;
     for (const hashed_key& k : c.client.keys) {
         n += static_cast<std::int64_t>(a.find(k) != nullptr);
@@ -133,13 +137,13 @@ void cmd_pexpiretime(const call& c) { expiry(c, false, true); }
 void cmd_persist(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const e = a.find(k);
+    const entry* const e = a.find(k);
     if (e == nullptr || e->expires_at == 0) {
         c.out.integer(0);
         return;
     }
-    a.set_expiry(*e, 0);
     c.log("PERSIST", k.key);
+    a.set_expiry(e, 0);
     c.out.integer(1);
 }
 
@@ -154,7 +158,7 @@ void cmd_keys(const call& c) {
     reply_buffer items;
     std::size_t n = 0;
     const bool all = c.arg(1) == "*";
-    c.data.for_each(c.client.now, [&](const entry& e) {
+    c.data.for_each(c.when(), [&](const entry& e) {
         if (all || glob_match(c.arg(1), e.key)) {
             items.bulk(e.key);
             ++n;
@@ -202,7 +206,7 @@ void cmd_scan(const call& c) {
     reply_buffer items;
     std::size_t n = 0;
     cursor = c.data.scan(cursor, static_cast<std::size_t>(std::min<std::int64_t>(count, 1 << 30)),
-                         c.client.now, [&](const entry& e) {
+                         c.when(), [&](const entry& e) {
                              if (strings && glob_match(pattern, e.key)) {
                                  items.bulk(e.key);
                                  ++n;
@@ -214,7 +218,7 @@ void cmd_scan(const call& c) {
     c.out.raw(items.view());
 }
 
-void cmd_dbsize(const call& c) { c.out.integer(static_cast<std::int64_t>(c.data.size())); }
+void cmd_dbsize(const call& c) { c.out.integer(static_cast<std::int64_t>(c.data.size(c.when()))); }
 
 void cmd_flushall(const call& c) {
     if (c.count() > 2 ||
@@ -222,11 +226,11 @@ void cmd_flushall(const call& c) {
         c.out.error(syntax_error);
         return;
     }
-    std::vector<table> removed;  // destroyed after the locks are given up
+    std::vector<table> removed(store::shard_count);  // destroyed after the locks are given up
     {
-        auto a = c.data.lock_all(c.client.now);
-        a.clear(removed);
+        auto a = c.data.lock_all(c.when());
         c.log("FLUSHALL");
+        a.clear(removed);
     }
     c.out.ok();
 }

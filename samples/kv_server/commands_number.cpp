@@ -15,7 +15,7 @@ namespace {
 void add(const call& c, std::int64_t delta) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const old = a.find(k);
+    const entry* const old = a.find(k);
     std::int64_t n = 0;
     if (old != nullptr && !parse_integer(old->value, n)) {
         c.out.error(not_an_integer);
@@ -25,26 +25,33 @@ void add(const call& c, std::int64_t delta) {
         c.out.error("ERR increment or decrement would overflow");
         return;
     }
-    (old != nullptr ? *old : a.find_or_insert(k)).value.assign(std::string_view(digits(n)));
+    const digits text(n);
+    const std::string_view value = text;
+    store::edit change(a, k, old, value.size(), store::edit::mode::replace);
     c.log("INCRBY", k.key, digits(delta));
+    change.commit(old != nullptr ? old->expires_at : 0).assign(value);
     c.out.integer(n);
 }
 
+// The longest long double has 4933 digits before the point; that many are written, and read again.
+constexpr std::size_t longest_float = 5 * 1024;
+
 // As Redis reads a long double: all of the text, no leading blank, neither NaN nor overflow.
 bool parse_float(std::string_view text, long double& out) {
-    if (text.empty() || text.size() > 255 || std::strchr(" \t\n\v\f\r", text[0]) != nullptr) {
+    if (text.empty() || text.size() >= longest_float ||
+        std::strchr(" \t\n\v\f\r", text[0]) != nullptr) {
         return false;
     }
-    char copy[256];
-    copy[text.copy(copy, sizeof copy - 1)] = 0;
+    std::array<char, longest_float> copy;
+    copy[text.copy(copy.data(), text.size())] = 0;
     char* end = nullptr;
-    out = std::strtold(copy, &end);
-    return end == copy + text.size() && !std::isnan(out) &&
-           !(std::isinf(out) && std::strpbrk(copy, "iI") == nullptr);
+    out = std::strtold(copy.data(), &end);
+    return end == copy.data() + text.size() && !std::isnan(out) &&
+           !(std::isinf(out) && std::strpbrk(copy.data(), "iI") == nullptr);
 }
 
 std::string format_float(long double v) {
-    std::array<char, 5 * 1024> text;
+    std::array<char, longest_float> text;
     const int n = std::snprintf(text.data(), text.size(), "%.17Lf", v);
     std::string_view s(text.data(), static_cast<std::size_t>(n));
     if (s.find('.') != std::string_view::npos) {
@@ -83,7 +90,7 @@ void cmd_decrby(const call& c) {
 void cmd_incrbyfloat(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const old = a.find(k);
+    const entry* const old = a.find(k);
     long double value = 0;
     long double delta = 0;
     if ((old != nullptr && !parse_float(old->value, value)) || !parse_float(c.arg(2), delta)) {
@@ -95,11 +102,10 @@ void cmd_incrbyfloat(const call& c) {
         c.out.error("ERR increment would produce NaN or Infinity");
         return;
     }
-    entry& e = old != nullptr ? *old : a.find_or_insert(k);
-    e.value = format_float(value);
-    // The outcome, not the sum: the same on every machine.
-    log_set(c, k.key, e.value, e.expires_at);
-    c.out.bulk(e.value);
+    // The outcome is written down, not the sum: it is the same on every machine.
+    const std::string text = format_float(value);
+    put(c, a, k, old, text, old != nullptr ? old->expires_at : 0);
+    c.out.bulk(text);
 }
 
 }  // namespace kv

@@ -79,9 +79,9 @@ void cmd_info(const call& c) {
                         std::find(sections.begin(), sections.end(), "keyspace") != sections.end();
     if (wanted) {
         text += text.empty() ? "# Keyspace\r\n" : "\r\n# Keyspace\r\n";
-        if (const std::size_t n = c.data.size(); n != 0) {
+        if (const std::size_t n = c.data.size(c.when()); n != 0) {
             text += "db0:keys=" + std::to_string(n) +
-                    ",expires=" + std::to_string(c.data.expiring()) + ",avg_ttl=0\r\n";
+                    ",expires=" + std::to_string(c.data.expiring(c.when())) + ",avg_ttl=0\r\n";
         }
     }
     c.out.verbatim(text);

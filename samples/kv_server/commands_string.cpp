@@ -70,17 +70,6 @@ void reply_value(const call& c, const entry* e) {
     }
 }
 
-void assign(store::access& a, entry& e, std::string_view value, std::int64_t expires_at) {
-    e.value.assign(value);
-    // A long value's memory is not kept for a short one.
-    if (e.value.capacity() > 1024 && e.value.capacity() / 2 > e.value.size()) {
-        e.value.shrink_to_fit();
-    }
-    if (e.expires_at != expires_at) [[unlikely]] {
-        a.set_expiry(e, expires_at);
-    }
-}
-
 void set_expiring(const call& c, bool seconds, std::string_view command) {
     const auto n = integer_arg(c, 2);
     const auto at = n ? expiry_time(c, *n, seconds, false, true, command) : std::nullopt;
@@ -89,8 +78,7 @@ void set_expiring(const call& c, bool seconds, std::string_view command) {
     }
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    assign(a, a.find_or_insert(k), c.arg(3), *at);
-    log_set(c, k.key, c.arg(3), *at);
+    put(c, a, k, a.find(k), c.arg(3), *at);
     c.out.ok();
 }
 
@@ -103,20 +91,30 @@ void hash_keys(const call& c, std::size_t step) {
 }
 
 void set_pairs(const call& c, store::access& a) {
+    std::vector<store::edit> changes;
+    changes.reserve(c.client.keys.size());
     for (std::size_t i = 0; i < c.client.keys.size(); ++i) {
-        assign(a, a.find_or_insert(c.client.keys[i]), c.arg(2 + 2 * i), 0);
+        const hashed_key& k = c.client.keys[i];
+        changes.emplace_back(a, k, a.find(k), c.arg(2 + 2 * i).size(), store::edit::mode::replace);
     }
     c.log(c.args);
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        // A key may come twice.
+        changes[i].commit(0, true).assign(c.arg(2 + 2 * i));
+    }
 }
 
 }  // namespace
 
-void log_set(const call& c, std::string_view key, std::string_view value, std::int64_t expires_at) {
+void put(const call& c, store::access& a, const hashed_key& k, const entry* old,
+         std::string_view value, std::int64_t expires_at) {
+    store::edit change(a, k, old, value.size(), store::edit::mode::replace);
     if (expires_at != 0) {
-        c.log("SET", key, value, "PXAT", digits(expires_at));
+        c.log("SET", k.key, value, "PXAT", digits(expires_at));
     } else {
-        c.log("SET", key, value);
+        c.log("SET", k.key, value);
     }
+    change.commit(expires_at).assign(value);
 }
 
 void cmd_set(const call& c) {
@@ -137,7 +135,7 @@ void cmd_set(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     const std::string_view value = c.arg(2);
     auto a = c.lock(k);
-    entry* old = a.find(k);
+    const entry* const old = a.find(k);
     if (o.get) {
         reply_value(c, old);
     }
@@ -150,8 +148,7 @@ void cmd_set(const call& c) {
     if (o.keep_ttl && old != nullptr) {
         expires_at = old->expires_at;
     }
-    assign(a, old != nullptr ? *old : a.find_or_insert(k), value, expires_at);
-    log_set(c, k.key, value, expires_at);
+    put(c, a, k, old, value, expires_at);
     if (!o.get) {
         c.out.ok();
     }
@@ -164,8 +161,7 @@ void cmd_setnx(const call& c) {
         c.out.integer(0);
         return;
     }
-    assign(a, a.find_or_insert(k), c.arg(2), 0);
-    log_set(c, k.key, c.arg(2), 0);
+    put(c, a, k, nullptr, c.arg(2), 0);
     c.out.integer(1);
 }
 
@@ -182,20 +178,19 @@ void cmd_get(const call& c) {
 void cmd_getset(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const old = a.find(k);
+    const entry* const old = a.find(k);
     reply_value(c, old);
-    assign(a, old != nullptr ? *old : a.find_or_insert(k), c.arg(2), 0);
-    log_set(c, k.key, c.arg(2), 0);
+    put(c, a, k, old, c.arg(2), 0);
 }
 
 void cmd_getdel(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const e = a.find(k);
+    const entry* const e = a.find(k);
     reply_value(c, e);
     if (e != nullptr) {
-        a.erase(e);
         c.log("DEL", k.key);
+        a.erase(e);
     }
 }
 
@@ -206,7 +201,7 @@ void cmd_getex(const call& c) {
     }
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const e = a.find(k);
+    const entry* const e = a.find(k);
     if (e == nullptr) {
         c.out.null();
         return;
@@ -221,20 +216,20 @@ void cmd_getex(const call& c) {
     }
     c.out.bulk(e->value);
     if (o.persist && e->expires_at != 0) {
-        a.set_expiry(*e, 0);
         c.log("PERSIST", k.key);
+        a.set_expiry(e, 0);
     } else if (at != 0 && at <= a.now()) {
-        a.erase(e);
         c.log("DEL", k.key);
+        a.erase(e);
     } else if (at != 0) {
-        a.set_expiry(*e, at);
         c.log("PEXPIREAT", k.key, digits(at));
+        a.set_expiry(e, at);
     }
 }
 
 void cmd_mget(const call& c) {
     hash_keys(c, 1);
-    auto a = c.data.lock(c.client.keys, c.client.now);
+    auto a = c.lock_keys();
     c.out.array(c.client.keys.size());
     for (const hashed_key& k : c.client.keys) {
         reply_value(c, a.find(k));
@@ -247,7 +242,7 @@ void cmd_mset(const call& c) {
         return;
     }
     hash_keys(c, 2);
-    auto a = c.data.lock(c.client.keys, c.client.now);
+    auto a = c.lock_keys();
     set_pairs(c, a);
     c.out.ok();
 }
@@ -258,7 +253,7 @@ void cmd_msetnx(const call& c) {
         return;
     }
     hash_keys(c, 2);
-    auto a = c.data.lock(c.client.keys, c.client.now);
+    auto a = c.lock_keys();
     for (const hashed_key& k : c.client.keys) {
         if (a.find(k) != nullptr) {
             c.out.integer(0);
@@ -272,15 +267,16 @@ void cmd_msetnx(const call& c) {
 void cmd_append(const call& c) {
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* const old = a.find(k);
-    if (old != nullptr && old->value.size() + c.arg(2).size() > resp_limits::bulk) {
+    const entry* const old = a.find(k);
+    const std::size_t size = (old != nullptr ? old->value.size() : 0) + c.arg(2).size();
+    if (size > resp_limits::bulk) {
         c.out.error(string_too_long);
         return;
     }
-    entry& e = old != nullptr ? *old : a.find_or_insert(k);
-    e.value.append(c.arg(2));
+    store::edit change(a, k, old, size, store::edit::mode::extend);
     c.log("APPEND", k.key, c.arg(2));
-    c.out.integer(static_cast<std::int64_t>(e.value.size()));
+    change.commit(old != nullptr ? old->expires_at : 0).append(c.arg(2));
+    c.out.integer(static_cast<std::int64_t>(size));
 }
 
 void cmd_strlen(const call& c) {
@@ -327,24 +323,23 @@ void cmd_setrange(const call& c) {
     const std::string_view value = c.arg(3);
     const hashed_key k = c.data.hash(c.arg(1));
     auto a = c.lock(k);
-    entry* e = a.find(k);
+    const entry* const old = a.find(k);
+    const std::size_t before = old != nullptr ? old->value.size() : 0;
     if (value.empty()) {
-        c.out.integer(e != nullptr ? static_cast<std::int64_t>(e->value.size()) : 0);
+        c.out.integer(static_cast<std::int64_t>(before));
         return;
     }
     if (at > resp_limits::bulk || at + value.size() > resp_limits::bulk) {
         c.out.error(string_too_long);
         return;
     }
-    if (e == nullptr) {
-        e = &a.find_or_insert(k);
-    }
-    if (e->value.size() < at + value.size()) {
-        e->value.resize(at + value.size());
-    }
-    e->value.replace(at, value.size(), value);
+    const std::size_t size = std::max(before, at + value.size());
+    store::edit change(a, k, old, size, store::edit::mode::extend);
     c.log("SETRANGE", k.key, c.arg(2), value);
-    c.out.integer(static_cast<std::int64_t>(e->value.size()));
+    std::string& whole = change.commit(old != nullptr ? old->expires_at : 0);
+    whole.resize(size);
+    whole.replace(at, value.size(), value);
+    c.out.integer(static_cast<std::int64_t>(size));
 }
 
 }  // namespace kv

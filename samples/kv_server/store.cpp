@@ -2,9 +2,11 @@
 // Owns the seeded hash, the locking of sets of shards, and expiry.
 #include "store.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <random>
+#include <stdexcept>
 
 namespace kv {
 namespace {
@@ -52,37 +54,41 @@ hashed_key store::hash(std::string_view key) const noexcept {
     return {key, mix(h ^ seed_[0], 0xd6e8feb86659fd93)};
 }
 
-store::access::access(store& s, std::uint64_t mask, std::int64_t now)
-    : store_(s), mask_(mask), now_(now) {
+store::access::access(store& s, std::uint64_t wanted, moment m)
+    : store_(s), mask_(wanted & ~m.held), now_(m.now) {
+    if (m.held != 0 && mask_ != 0) [[unlikely]] {
+        // Out of order it might wait for ever.
+        throw std::logic_error("kv_server: a transaction has not locked what its command needs");
+    }
     // Always in ascending order: two commands over several shards cannot wait for each other.
-    for (std::uint64_t m = mask; m != 0; m &= m - 1) {
-        s.shards_[static_cast<std::size_t>(std::countr_zero(m))].lock.lock();
+    for (std::uint64_t left = mask_; left != 0; left &= left - 1) {
+        s.shards_[static_cast<std::size_t>(std::countr_zero(left))].lock.lock();
     }
 }
 
 store::access::~access() {
-    for (std::uint64_t m = mask_; m != 0; m &= m - 1) {
-        store_.shards_[static_cast<std::size_t>(std::countr_zero(m))].lock.unlock();
+    for (std::uint64_t left = mask_; left != 0; left &= left - 1) {
+        store_.shards_[static_cast<std::size_t>(std::countr_zero(left))].lock.unlock();
     }
 }
 
-store::access store::lock(std::span<const hashed_key> keys, std::int64_t now) {
-    std::uint64_t mask = 0;
+store::access store::lock(std::span<const hashed_key> keys, moment m) {
+    std::uint64_t wanted = 0;
     for (const hashed_key& k : keys) {
-        mask |= std::uint64_t{1} << shard_of(k.hash);
+        wanted |= bit(shard_of(k.hash));
     }
-    return {*this, mask, now};
+    return {*this, wanted, m};
 }
 
-entry* store::access::find(const hashed_key& k) {
-    entry* const e = store_.shards_[shard_of(k.hash)].entries.find(k);
+const entry* store::access::find(const hashed_key& k) {
+    entry* const e = of(k.hash).entries.find(k);
     if (e != nullptr && e->expires_at != 0 && e->expires_at <= now_) [[unlikely]] {
         return expire(e);
     }
     return e;
 }
 
-entry* store::access::expire(entry* e) {
+const entry* store::access::expire(entry* e) {
     // Written down, because a later change of the key must meet the same state when replayed.
     if (store_.journal_ != nullptr) {
         const std::string_view del[] = {"DEL", e->key};
@@ -92,25 +98,23 @@ entry* store::access::expire(entry* e) {
     return nullptr;
 }
 
-entry& store::access::find_or_insert(const hashed_key& k) {
-    entry* const e = find(k);
-    return e != nullptr ? *e : store_.shards_[shard_of(k.hash)].entries.insert(k);
+void store::access::erase(const entry* e) noexcept {
+    expire_at(*writable(e), 0);
+    of(e->hash).entries.erase(writable(e));
 }
 
-void store::access::erase(entry* e) {
-    set_expiry(*e, 0);
-    store_.shards_[shard_of(e->hash)].entries.erase(e);
+void store::access::set_expiry(const entry* e, std::int64_t at) noexcept {
+    expire_at(*writable(e), at);
 }
 
-void store::access::set_expiry(entry& e, std::int64_t at) noexcept {
-    std::size_t& expiring = store_.shards_[shard_of(e.hash)].expiring;
+void store::access::expire_at(entry& e, std::int64_t at) noexcept {
+    std::size_t& expiring = of(e.hash).expiring;
     expiring += static_cast<std::size_t>(at != 0);
     expiring -= static_cast<std::size_t>(e.expires_at != 0);
     e.expires_at = at;
 }
 
-void store::access::clear(std::vector<table>& removed) {
-    removed = std::vector<table>(shard_count);
+void store::access::clear(std::vector<table>& removed) noexcept {
     for (std::size_t i = 0; i < shard_count; ++i) {
         removed[i].swap(store_.shards_[i].entries);
         store_.shards_[i].expiring = 0;
@@ -118,27 +122,65 @@ void store::access::clear(std::vector<table>& removed) {
     }
 }
 
-std::size_t store::size() {
+store::edit::edit(access& a, const hashed_key& k, const entry* old, std::size_t size, mode m)
+    : access_(&a), old_(access::writable(old)) {
+    if (old_ == nullptr) {
+        fresh_ = std::make_unique<entry>(k);
+        fresh_->value.reserve(size);
+        return;
+    }
+    const std::size_t has = old_->value.capacity();
+    if (m == mode::extend) {
+        if (has < size) {
+            old_->value.reserve(std::max(size, has + has / 2));  // appends cost what they append
+        }
+    } else if (has < size || (has > 1024 && has / 2 > size)) {
+        // A long value's memory is not kept for a short one.
+        room_.reserve(size);
+        roomy_ = true;
+    }
+}
+
+std::string& store::edit::commit(std::int64_t expires_at, bool look_again) noexcept {
+    if (fresh_ != nullptr) {
+        table& entries = access_->of(fresh_->hash).entries;
+        entry* const brought = look_again ? entries.find({fresh_->key, fresh_->hash}) : nullptr;
+        if (brought != nullptr) {
+            brought->value.swap(fresh_->value);
+            old_ = brought;
+        } else {
+            old_ = &entries.insert(std::move(fresh_));
+        }
+    } else if (roomy_) {
+        old_->value.swap(room_);
+    }
+    if (old_->expires_at != expires_at) [[unlikely]] {
+        access_->expire_at(*old_, expires_at);
+    }
+    return old_->value;
+}
+
+std::size_t store::size(moment m) {
     std::size_t n = 0;
-    for (shard& s : shards_) {
-        const std::lock_guard guard(s.lock);
-        n += s.entries.size();
+    for (std::size_t i = 0; i < shard_count; ++i) {
+        const access a(*this, bit(i), m);
+        n += shards_[i].entries.size();
     }
     return n;
 }
 
-std::size_t store::expiring() {
+std::size_t store::expiring(moment m) {
     std::size_t n = 0;
-    for (shard& s : shards_) {
-        const std::lock_guard guard(s.lock);
-        n += s.expiring;
+    for (std::size_t i = 0; i < shard_count; ++i) {
+        const access a(*this, bit(i), m);
+        n += shards_[i].expiring;
     }
     return n;
 }
 
 std::size_t store::expire_some(std::size_t shard_index, std::int64_t now, std::size_t budget) {
     shard& s = shards_[shard_index];
-    access a(*this, std::uint64_t{1} << shard_index, now);
+    access a(*this, bit(shard_index), now);
     std::size_t removed = 0;
     for (; budget > 0 && s.expiring != 0; --budget) {
         s.expiry_cursor = s.entries.scan(s.expiry_cursor, [&](entry& e) {

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -33,9 +34,19 @@ protected:
 /// Milliseconds since 1970.
 std::int64_t wall_clock_ms() noexcept;
 
+/// When a command runs, and within what.
+struct moment {
+    // Implicit: a command by itself needs no more than the time.
+    moment(std::int64_t time, std::uint64_t shards = 0) noexcept : now(time), held(shards) {}
+
+    std::int64_t now;    ///< 0: nothing expires (while the log is replayed, which has its own DELs)
+    std::uint64_t held;  ///< shards that the transaction around it has locked; 0: no transaction
+};
+
 /// The key space. **Thread safety**: any thread may use it, through lock().
 ///
-/// Locks are held for the time of one command and never across a suspension of a task.
+/// Locks are held for the time of one command, or one transaction, and never across a suspension of
+/// a task.
 class store {
 public:
     static constexpr std::size_t shard_count = 64;
@@ -59,6 +70,9 @@ private:
         std::uint64_t expiry_cursor = 0;  // where expire_some goes on
     };
     static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 58; }
+    static std::uint64_t bit(std::size_t shard_index) noexcept {
+        return std::uint64_t{1} << shard_index;
+    }
 
 public:
     /// Exclusive use of some shards; gives it up when it goes.
@@ -69,45 +83,67 @@ public:
         ~access();
 
         /// The entry of a key, unless that has expired, in which case it is removed.
-        entry* find(const hashed_key& k);
-        /// The entry of a key, made if need be, with an empty value.
-        entry& find_or_insert(const hashed_key& k);
-        void erase(entry* e);
+        const entry* find(const hashed_key& k);
+        void erase(const entry* e) noexcept;
         /// `at` 0: never.
-        void set_expiry(entry& e, std::int64_t at) noexcept;
-        /// Only with all shards.
-        void clear(std::vector<table>& removed);
+        void set_expiry(const entry* e, std::int64_t at) noexcept;
+        /// Exchanges all entries for `removed`, shard_count empty tables. Only with all shards.
+        void clear(std::vector<table>& removed) noexcept;
         std::int64_t now() const noexcept { return now_; }
 
     private:
         friend store;
-        access(store& s, std::uint64_t mask, std::int64_t now);
-        entry* expire(entry* e);
+        friend class edit;
+        access(store& s, std::uint64_t wanted, moment m);
+        const entry* expire(entry* e);
+        shard& of(std::uint64_t hash) noexcept { return store_.shards_[shard_of(hash)]; }
+        static entry* writable(const entry* e) noexcept { return const_cast<entry*>(e); }
+        void expire_at(entry& e, std::int64_t at) noexcept;
 
         store& store_;
         std::uint64_t mask_;
         std::int64_t now_;
     };
 
-    /// `now` 0: nothing expires (used while the log is replayed, which has its own DELs).
-    access lock(const hashed_key& k, std::int64_t now) {
-        return {*this, std::uint64_t{1} << shard_of(k.hash), now};
-    }
-    access lock(std::span<const hashed_key> keys, std::int64_t now);
-    access lock_all(std::int64_t now) { return {*this, ~std::uint64_t{0}, now}; }
+    /// A change of one value in two steps, so that want of memory changes nothing: what needs
+    /// memory is done first, then the change is written down, then commit makes it, and cannot
+    /// fail.
+    class edit {
+    public:
+        enum class mode : std::uint8_t {
+            replace,  ///< the old value does not matter
+            extend,   ///< the new one begins with the old, or has much of it
+        };
+        /// Makes room for a value of `size` bytes. `old` is what find yields.
+        edit(access& a, const hashed_key& k, const entry* old, std::size_t size, mode m);
+        /// @return the value to be changed, of `size` bytes at most, empty if the key is new.
+        /// `look_again`: another edit may have brought the key meanwhile.
+        std::string& commit(std::int64_t expires_at, bool look_again = false) noexcept;
+
+    private:
+        access* access_;
+        entry* old_;
+        std::unique_ptr<entry> fresh_;  // without an old one
+        std::string room_;              // for the value, when the old one's will not do
+        bool roomy_ = false;
+    };
+
+    access lock(const hashed_key& k, moment m) { return {*this, bit(shard_of(k.hash)), m}; }
+    access lock(std::span<const hashed_key> keys, moment m);
+    access lock_all(moment m) { return {*this, ~std::uint64_t{0}, m}; }
 
     /// Entries, those included that have expired but not been removed yet.
-    std::size_t size();
+    std::size_t size(moment m);
     /// Entries with an expiry.
-    std::size_t expiring();
+    std::size_t expiring(moment m);
 
     /// Calls `f(const entry&)` for each entry that has not expired, shard by shard.
     template <class F>
-    void for_each(std::int64_t now, F&& f) {
-        for (shard& s : shards_) {
-            const std::lock_guard guard(s.lock);
-            s.entries.for_each([&](const entry& e) {
-                if (e.expires_at == 0 || e.expires_at > now) {
+    void for_each(moment m, F&& f) {
+        for (std::size_t i = 0; i < shard_count; ++i) {
+            const access a(*this, bit(i), m);
+            shards_[i].entries.for_each([&](const entry& e) {
+                if (e.expires_at == 0 || e.expires_at > m.now) {
                     f(e);
                 }
             });
@@ -117,7 +153,7 @@ public:
     /// As SCAN: visits about `count` entries from `cursor` on and returns the next cursor, 0 at the
     /// end. An entry that is there during the whole tour is met at least once.
     template <class F>
-    std::uint64_t scan(std::uint64_t cursor, std::size_t count, std::int64_t now, F&& f) {
+    std::uint64_t scan(std::uint64_t cursor, std::size_t count, moment m, F&& f) {
         std::size_t at = cursor % shard_count;
         std::uint64_t bucket = cursor / shard_count;
         std::size_t met = 0;
@@ -125,12 +161,11 @@ public:
         // the shards of a small store are done in one.
         const std::size_t most = count * 10 + 8 * shard_count;
         for (std::size_t visits = 0; met < count && visits < most;) {
-            shard& s = shards_[at];
-            const std::lock_guard guard(s.lock);
+            const access a(*this, bit(at), m);
             do {
-                bucket = s.entries.scan(bucket, [&](const entry& e) {
+                bucket = shards_[at].entries.scan(bucket, [&](const entry& e) {
                     ++met;
-                    if (e.expires_at == 0 || e.expires_at > now) {
+                    if (e.expires_at == 0 || e.expires_at > m.now) {
                         f(e);
                     }
                 });

@@ -2,6 +2,8 @@
 // Owns insertion, removal and resizing of a shard's table.
 #include "table.hpp"
 
+#include <new>
+
 namespace kv {
 
 table::~table() {
@@ -12,12 +14,13 @@ table::~table() {
     }
 }
 
-entry& table::insert(const hashed_key& k) {
+entry& table::insert(std::unique_ptr<entry> e) noexcept {
     if (size_ >= buckets_.size()) {
-        resize(buckets_.size() * 2);
+        grow();
     }
-    entry*& head = buckets_[k.hash & mask()];
-    head = new entry{head, k.hash, 0, std::string(k.key), {}};
+    entry*& head = buckets_[e->hash & mask()];
+    e->next = head;
+    head = e.release();
     ++size_;
     return *head;
 }
@@ -33,12 +36,17 @@ void table::erase(entry* e) noexcept {
     // Buckets are kept: FLUSHALL is what gives them back. scan() relies on that.
 }
 
-void table::resize(std::size_t buckets) {
-    std::vector<entry*> fresh(buckets, nullptr);
+void table::grow() noexcept {
+    std::vector<entry*> fresh;
+    try {
+        fresh.resize(buckets_.size() * 2);
+    } catch (const std::bad_alloc&) {
+        return;  // longer chains until there is memory
+    }
     for (entry* e : buckets_) {
         while (e != nullptr) {
             entry* const after = e->next;
-            entry*& head = fresh[e->hash & (buckets - 1)];
+            entry*& head = fresh[e->hash & (fresh.size() - 1)];
             e->next = head;
             head = e;
             e = after;

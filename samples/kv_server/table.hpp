@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,9 +19,11 @@ struct hashed_key {
 
 /// A key and what is kept under it.
 struct entry {
-    entry* next;
+    explicit entry(const hashed_key& k) : hash(k.hash), key(k.key) {}
+
+    entry* next = nullptr;
     std::uint64_t hash;
-    std::int64_t expires_at;  ///< milliseconds since 1970; 0: never
+    std::int64_t expires_at = 0;  ///< milliseconds since 1970; 0: never
     std::string key;
     std::string value;
 };
@@ -47,8 +50,8 @@ public:
         }
         return nullptr;
     }
-    /// Adds a key that is not there.
-    entry& insert(const hashed_key& k);
+    /// Adds an entry whose key is not there.
+    entry& insert(std::unique_ptr<entry> e) noexcept;
     /// Removes an entry of this table.
     void erase(entry* e) noexcept;
 
@@ -85,7 +88,7 @@ private:
 
     std::uint64_t mask() const noexcept { return buckets_.size() - 1; }
     static std::uint64_t reverse(std::uint64_t v) noexcept;
-    void resize(std::size_t buckets);
+    void grow() noexcept;
 
     std::vector<entry*> buckets_;
     std::size_t size_ = 0;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns the tests of the commands: replies, errors, and what goes into the log.
 #include "../../samples/kv_server/commands.hpp"
+#include "../support/own_new.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
+#include <new>
 #include <set>
 #include <string>
 #include <string_view>
@@ -161,6 +164,13 @@ TEST_CASE_FIXTURE(fixture, "counters") {
     CHECK(run({"incrbyfloat", "f", "0.1"}) == "$4\r\n10.6\r\n");
     CHECK(run({"set", "f", "5.0e3"}) == "+OK\r\n");
     CHECK(run({"incrbyfloat", "f", "2.0e2"}) == "$4\r\n5200\r\n");
+    // Sums may be long, and are read again.
+    CHECK(run({"set", "f", "1e4900"}) == "+OK\r\n");
+    CHECK(run({"incrbyfloat", "f", "1"}).starts_with("$4901\r\n1"));
+    CHECK(run({"incrbyfloat", "f", "1e4900"}).starts_with("$4901\r\n2"));
+    CHECK(run({"set", "f", std::string(5120, '0')}) == "+OK\r\n");
+    CHECK(run({"incrbyfloat", "f", "1"}) == "-ERR value is not a valid float\r\n");
+    CHECK(run({"set", "f", "1"}) == "+OK\r\n");
     CHECK(run({"incrbyfloat", "f", "x"}) == "-ERR value is not a valid float\r\n");
     CHECK(run({"incrbyfloat", "f", "inf"}) == "-ERR increment would produce NaN or Infinity\r\n");
 }
@@ -326,3 +336,94 @@ TEST_CASE_FIXTURE(fixture, "a reply has a limit") {
         kv::reply_too_big);
     CHECK(run({"strlen", "big"}) == ":16777216\r\n");  // and leaves no lock behind
 }
+
+#if RINGO_TEST_OWN_NEW
+namespace {
+
+// Every entry, those included that have expired.
+std::vector<std::string> contents(kv::store& data) {
+    std::vector<std::string> all;
+    data.for_each(0, [&](const kv::entry& e) {
+        all.push_back(e.key + "=" + e.value + " until " + std::to_string(e.expires_at));
+    });
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
+struct with_contents : fixture {
+    with_contents() {
+        run({"set", "short", "1"});
+        run({"set", "long", std::string(3000, 'x')});
+        run({"set", "fleeting", "7", "pxat", "99999999999999"});
+        run({"set", "gone", "7", "pxat", "1000"});
+        log.lines.clear();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a command that runs out of memory has done what the log says, and nothing more") {
+    const std::string big(500, 'b');
+    const std::string longer(4000, 'b');
+    const std::vector<std::vector<std::string_view>> commands = {
+        {"set", "new_key_that_is_long_enough_to_need_memory", big},
+        {"set", "short", big},
+        {"set", "long", "x"},
+        {"set", "gone", big},
+        {"setnx", "new", big},
+        {"psetex", "new", "1000", big},
+        {"getset", "long", longer},
+        {"getdel", "long"},
+        {"getex", "short", "px", "1000"},
+        {"append", "new", big},
+        {"append", "long", longer},
+        {"append", "gone", big},
+        {"setrange", "new", "500", big},
+        {"setrange", "long", "2990", big},
+        {"incr", "new_key_that_is_long_enough_to_need_memory"},
+        {"incrby", "short", "1000000000000000000"},
+        {"incrbyfloat", "short", "1e300"},
+        {"incrbyfloat", "new", "1.5"},
+        {"mset", "new", big, "short", big, "newer", longer, "gone", big, "new", longer},
+        {"msetnx", "new", big, "newer", longer},
+        {"del", "short", "nix", "gone", "long"},
+        {"expire", "short", "1000"},
+        {"persist", "fleeting"},
+        {"flushall"},
+    };
+    for (const auto& words : commands) {
+        CAPTURE(words[0]);
+        bool whole = false;
+        for (long n = 1; !whole; ++n) {
+            CAPTURE(n);
+            with_contents actual;
+            const kv::command* const c = kv::find_command(words);
+            actual.client.out.clear();
+            ringo::test::until_refused = n;
+            try {
+                kv::execute(c,
+                            {actual.data, actual.server, actual.client, words, actual.client.out});
+                whole = true;
+            } catch (const std::bad_alloc&) {
+                // One later each time.
+            }
+            ringo::test::until_refused = 0;
+            with_contents replayed;
+            replayed.client.now = 0;
+            for (const std::string& line : actual.log.lines) {
+                std::vector<std::string_view> record;
+                for (std::size_t at = 0; at <= line.size();) {
+                    const std::size_t end = std::min(line.find(' ', at), line.size());
+                    record.push_back(std::string_view(line).substr(at, end - at));
+                    at = end + 1;
+                }
+                kv::execute(
+                    kv::find_command(record),
+                    {replayed.data, replayed.server, replayed.client, record, replayed.client.out});
+            }
+            REQUIRE(contents(actual.data) == contents(replayed.data));
+            REQUIRE(actual.data.expiring(0) == replayed.data.expiring(0));
+        }
+    }
+}
+#endif
