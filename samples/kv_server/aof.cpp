@@ -39,6 +39,7 @@ ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host
     std::size_t filled = 0;
     std::size_t taken = 0;
     std::uint64_t at = 0;
+    bool zeros = false;  // nothing but these from here on
     for (;;) {
         if (taken > 0) {
             std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(taken),
@@ -63,39 +64,45 @@ ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host
         while (taken < filled) {
             const std::string_view rest(bytes.data() + taken, filled - taken);
             // A file system may leave zeros where the last write should have been.
-            if (rest[0] == '\0') {
+            if (zeros || rest[0] == '\0') {
+                zeros = true;
+                if (rest.find_first_not_of('\0') != std::string_view::npos) {
+                    outcome.error = "bad format at offset " + std::to_string(at - rest.size());
+                    co_return outcome;
+                }
+                taken = filled;
                 break;
             }
             const parser::step step = commands.next(rest);
             if (step.status == parse_status::incomplete) {
                 break;
             }
+            const std::uint64_t offset = at - rest.size();
             if (rest[0] != '*' || step.status == parse_status::malformed) {
-                outcome.error = "bad format at offset " + std::to_string(outcome.size);
+                outcome.error = "bad format at offset " + std::to_string(offset);
                 co_return outcome;
             }
+            taken += step.consumed;
             if (!commands.args().empty()) {
                 const call c{into, server, self, commands.args(), self.out};
                 execute(find_command(commands.args()), c);
-                if (self.out.view().starts_with('-')) {
-                    outcome.error = "the command at offset " + std::to_string(outcome.size) +
-                                    " fails: " + std::string(self.out.view().substr(1));
-                    outcome.error.erase(outcome.error.find_last_not_of("\r\n") + 1);
+                if (self.out.errors() != 0) {
+                    outcome.error = "the command at offset " + std::to_string(offset) + " fails";
+                    if (self.out.view().starts_with('-')) {
+                        outcome.error += ": " + std::string(self.out.view().substr(1));
+                        outcome.error.erase(outcome.error.find_last_not_of("\r\n") + 1);
+                    }
                     co_return outcome;
                 }
                 self.out.clear();
                 ++outcome.commands;
             }
-            taken += step.consumed;
-            outcome.size += step.consumed;
+            if (!self.queue.open()) {
+                outcome.size = at - (filled - taken);
+            }
         }
     }
-    if (filled > taken) {
-        const std::string_view rest(bytes.data() + taken, filled - taken);
-        if (rest[0] == '\0' && rest.find_first_not_of('\0') != std::string_view::npos) {
-            outcome.error = "bad format at offset " + std::to_string(outcome.size);
-            co_return outcome;
-        }
+    if (at != outcome.size) {
         outcome.cut_off = at - outcome.size;
         if (const auto cut = log.truncate(outcome.size); !cut) {
             outcome.error = "cannot cut off its unfinished end: " + cut.error().message();
@@ -109,14 +116,16 @@ append_log::append_log(ringo::fs::file file, std::uint64_t size, fsync_policy po
       slack_(policy == fsync_policy::always ? 0 : everysec_backlog), done_(size), end_(size),
       in_flight_(size) {}
 
-std::uint64_t append_log::record(std::span<const std::string_view> command) {
+// `add` adds to a string.
+template <class F>
+std::uint64_t append_log::extend(F&& add) {
     bool wake = false;
     std::uint64_t position = 0;
     {
         const std::lock_guard guard(lock_);
         const std::size_t before = buffer_.size();
         try {
-            encode_command(buffer_, command);
+            add(buffer_);
         } catch (...) {
             buffer_.resize(before);  // no half command for want of memory
             throw;
@@ -128,6 +137,14 @@ std::uint64_t append_log::record(std::span<const std::string_view> command) {
         wake_.try_send();
     }
     return position;
+}
+
+std::uint64_t append_log::record(std::span<const std::string_view> command) {
+    return extend([&](std::string& to) { encode_command(to, command); });
+}
+
+std::uint64_t append_log::append(std::string_view commands) {
+    return extend([&](std::string& to) { to += commands; });
 }
 
 ringo::task<std::error_code> append_log::wait(std::uint64_t position) {

@@ -25,12 +25,13 @@ enum class fsync_policy : std::uint8_t {
 /// What a replay did.
 struct replay_outcome {
     std::uint64_t commands = 0;
-    std::uint64_t size = 0;     ///< bytes of whole commands
-    std::uint64_t cut_off = 0;  ///< bytes of an unfinished command at the end, which were removed
+    std::uint64_t size = 0;     ///< bytes of whole commands and transactions
+    std::uint64_t cut_off = 0;  ///< bytes of an unfinished one at the end, which were removed
     std::string error;          ///< not empty: the log cannot be used
 };
 
-/// Runs the commands of a log against a store; cuts off an unfinished one at the end.
+/// Runs the commands of a log against a store; cuts off an unfinished one at the end, and with it
+/// the transaction it belongs to.
 ringo::task<replay_outcome> replay(const ringo::fs::file& log, store& into, host& server);
 
 /// The log while the server runs.
@@ -45,6 +46,7 @@ public:
     append_log(ringo::fs::file file, std::uint64_t size, fsync_policy policy);
 
     std::uint64_t record(std::span<const std::string_view> command) override;
+    std::uint64_t append(std::string_view commands) override;
 
     /// True if the change at `position` need not be waited for.
     bool settled(std::uint64_t position) const noexcept {
@@ -72,6 +74,8 @@ private:
     // `always` waits for every change; `everysec` only when the device cannot follow.
     static constexpr std::uint64_t everysec_backlog = std::uint64_t{64} << 20;
 
+    template <class F>
+    std::uint64_t extend(F&& add);
     ringo::task<> sync_every_second(ringo::channel<void> until);
     void failed(std::error_code e);
 

@@ -30,6 +30,9 @@ std::optional<std::int64_t> integer_arg(const call& c, std::size_t i,
 std::optional<std::int64_t> expiry_time(const call& c, std::int64_t n, bool seconds, bool absolute,
                                         bool positive, std::string_view command);
 
+/// Forgets what a client has said since MULTI, and what it watches.
+void end_transaction(session& s);
+
 /// Gives a key this value, until then, and writes that down. `old` is what find has yielded.
 void put(const call& c, store::access& a, const hashed_key& k, const entry* old,
          std::string_view value, std::int64_t expires_at);
@@ -112,6 +115,13 @@ void cmd_pubsub_channels(const call& c);
 void cmd_pubsub_help(const call& c);
 void cmd_pubsub_numpat(const call& c);
 void cmd_pubsub_numsub(const call& c);
+
+// commands_transaction.cpp
+void cmd_discard(const call& c);
+void cmd_exec(const call& c);
+void cmd_multi(const call& c);
+void cmd_unwatch(const call& c);
+void cmd_watch(const call& c);
 
 // commands_client.cpp
 void cmd_auth(const call& c);

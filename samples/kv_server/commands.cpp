@@ -52,17 +52,19 @@ constexpr command commands[] = {
     {"client", -2, none, 0, 0, 0, nullptr, client_commands},
     {"command", -1, none, 0, 0, 0, cmd_command, command_commands},
     {"config", -2, none, 0, 0, 0, nullptr, config_commands},
-    {"dbsize", 1, readonly, 0, 0, 0, cmd_dbsize},
+    {"dbsize", 1, readonly | all_keys, 0, 0, 0, cmd_dbsize},
     {"decr", 2, write, 1, 1, 1, cmd_decr},
     {"decrby", 3, write, 1, 1, 1, cmd_decrby},
     {"del", -2, write, 1, -1, 1, cmd_del},
+    {"discard", 1, immediate, 0, 0, 0, cmd_discard},
     {"echo", 2, none, 0, 0, 0, cmd_echo},
+    {"exec", 1, immediate, 0, 0, 0, cmd_exec},
     {"exists", -2, readonly, 1, -1, 1, cmd_exists},
     {"expire", -3, write, 1, 1, 1, cmd_expire},
     {"expireat", -3, write, 1, 1, 1, cmd_expireat},
     {"expiretime", 2, readonly, 1, 1, 1, cmd_expiretime},
-    {"flushall", -1, write, 0, 0, 0, cmd_flushall},
-    {"flushdb", -1, write, 0, 0, 0, cmd_flushall},
+    {"flushall", -1, write | all_keys, 0, 0, 0, cmd_flushall},
+    {"flushdb", -1, write | all_keys, 0, 0, 0, cmd_flushall},
     {"get", 2, readonly, 1, 1, 1, cmd_get},
     {"getdel", 2, write, 1, 1, 1, cmd_getdel},
     {"getex", -2, write, 1, 1, 1, cmd_getex},
@@ -72,11 +74,12 @@ constexpr command commands[] = {
     {"incr", 2, write, 1, 1, 1, cmd_incr},
     {"incrby", 3, write, 1, 1, 1, cmd_incrby},
     {"incrbyfloat", 3, write, 1, 1, 1, cmd_incrbyfloat},
-    {"info", -1, none, 0, 0, 0, cmd_info},
-    {"keys", 2, readonly, 0, 0, 0, cmd_keys},
+    {"info", -1, all_keys, 0, 0, 0, cmd_info},
+    {"keys", 2, readonly | all_keys, 0, 0, 0, cmd_keys},
     {"mget", -2, readonly, 1, -1, 1, cmd_mget},
     {"mset", -3, write, 1, -1, 2, cmd_mset},
     {"msetnx", -3, write, 1, -1, 2, cmd_msetnx},
+    {"multi", 1, immediate, 0, 0, 0, cmd_multi},
     {"persist", 2, write, 1, 1, 1, cmd_persist},
     {"pexpire", -3, write, 1, 1, 1, cmd_pexpire},
     {"pexpireat", -3, write, 1, 1, 1, cmd_pexpireat},
@@ -88,9 +91,9 @@ constexpr command commands[] = {
     {"publish", 3, none, 0, 0, 0, cmd_publish},
     {"pubsub", -2, none, 0, 0, 0, nullptr, pubsub_commands},
     {"punsubscribe", -1, subscriber | ordered, 0, 0, 0, cmd_punsubscribe},
-    {"quit", -1, subscriber, 0, 0, 0, cmd_quit},
-    {"reset", 1, subscriber | ordered, 0, 0, 0, cmd_reset},
-    {"scan", -2, readonly, 0, 0, 0, cmd_scan},
+    {"quit", -1, subscriber | immediate, 0, 0, 0, cmd_quit},
+    {"reset", 1, subscriber | ordered | immediate, 0, 0, 0, cmd_reset},
+    {"scan", -2, readonly | all_keys, 0, 0, 0, cmd_scan},
     {"select", 2, none, 0, 0, 0, cmd_select},
     {"set", -3, write, 1, 1, 1, cmd_set},
     {"setex", 4, write, 1, 1, 1, cmd_setex},
@@ -105,6 +108,8 @@ constexpr command commands[] = {
     {"type", 2, readonly, 1, 1, 1, cmd_type},
     {"unlink", -2, write, 1, -1, 1, cmd_del},
     {"unsubscribe", -1, subscriber | ordered, 0, 0, 0, cmd_unsubscribe},
+    {"unwatch", 1, none, 0, 0, 0, cmd_unwatch},
+    {"watch", -2, immediate, 1, -1, 1, cmd_watch},
 };
 
 // A name of up to 16 letters as two numbers, in lower case. Setting bit 5 makes only letters
@@ -183,6 +188,24 @@ const command* find_subcommand(const command& container, std::string_view word) 
     return nullptr;
 }
 
+std::string arity_error(std::string_view name) {
+    return "ERR wrong number of arguments for '" + std::string(name) + "' command";
+}
+
+// The error of a command that is not run, and not queued either.
+void reject(const command* what, const call& c, std::string_view why) {
+    if (what != nullptr && what->run == cmd_exec) {
+        end_transaction(c.client);
+        why.remove_prefix(why.starts_with("ERR ") ? 4 : 0);
+        c.out.error("EXECABORT Transaction discarded because of: " + std::string(why));
+        return;
+    }
+    if (c.client.queue.open()) {
+        c.client.queue.fail();
+    }
+    c.out.error(why);
+}
+
 void unknown_command(const call& c) {
     const command* const container = index_of_names.find(c.arg(0));
     if (container != nullptr) {
@@ -192,7 +215,7 @@ void unknown_command(const call& c) {
         for (const char ch : container->name) {
             text += static_cast<char>(ch - 'a' + 'A');
         }
-        c.out.error(text + " HELP.");
+        reject(nullptr, c, text + " HELP.");
         return;
     }
     std::string text = "ERR unknown command '";
@@ -205,7 +228,7 @@ void unknown_command(const call& c) {
         words += c.arg(i).substr(0, room);
         words += "' ";
     }
-    c.out.error(text + words);
+    reject(nullptr, c, text + words);
 }
 
 }  // namespace
@@ -235,19 +258,28 @@ void execute(const command* c, const call& what) {
     }
     const auto n = static_cast<std::int64_t>(what.count());
     if (c->arity >= 0 ? n != c->arity : n < -c->arity) [[unlikely]] {
-        wrong_arity(what, c->name);
+        reject(c, what, arity_error(c->name));
         return;
     }
-    if ((c->flags & write) != 0 && !what.server.log_works()) [[unlikely]] {
-        what.out.error("MISCONF Errors writing to the AOF file: " + what.server.log_error());
+    const transaction& queue = what.client.queue;
+    const bool writes =
+        (c->flags & write) != 0 || (c->run == cmd_exec && (queue.flags() & write) != 0);
+    if (writes && !what.server.log_works()) [[unlikely]] {
+        reject(c, what, "MISCONF Errors writing to the AOF file: " + what.server.log_error());
         return;
     }
     // With RESP3 a client can tell messages from replies.
     if ((c->flags & subscriber) == 0 && what.client.subscriptions() != 0 &&
         what.out.version() == protocol::resp2) [[unlikely]] {
-        what.out.error("ERR Can't execute '" + std::string(c->name) +
-                       "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
-                       "allowed in this context");
+        reject(c, what,
+               "ERR Can't execute '" + std::string(c->name) +
+                   "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed "
+                   "in this context");
+        return;
+    }
+    if (queue.open() && (c->flags & immediate) == 0) [[unlikely]] {
+        what.client.queue.add(c, what.args);
+        what.out.simple("QUEUED");
         return;
     }
     c->run(what);
@@ -270,9 +302,7 @@ std::string to_lower(std::string_view text) {
     return s;
 }
 
-void wrong_arity(const call& c, std::string_view name) {
-    c.out.error("ERR wrong number of arguments for '" + std::string(name) + "' command");
-}
+void wrong_arity(const call& c, std::string_view name) { c.out.error(arity_error(name)); }
 
 std::optional<std::int64_t> integer_arg(const call& c, std::size_t i, std::string_view error) {
     std::int64_t n = 0;

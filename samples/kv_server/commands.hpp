@@ -4,6 +4,8 @@
 #pragma once
 #include "resp.hpp"
 #include "store.hpp"
+#include "transaction.hpp"
+#include "watch.hpp"
 
 #include <array>
 #include <cstddef>
@@ -34,6 +36,9 @@ public:
     bool closing = false;          ///< close once the replies are sent
     std::uint64_t id = 0;
     std::vector<hashed_key> keys;  ///< scratch of commands over several keys
+    transaction queue;             ///< MULTI
+    log_unit changes;              ///< of the transaction being executed
+    watcher watched;               ///< WATCH
 
     /// What a client says of itself, for CLIENT LIST. Others may ask for it at any time.
     enum attribute : std::uint8_t { name, lib_name, lib_ver };
@@ -106,14 +111,18 @@ struct call {
     /// Writes a change down; only while its shards are locked.
     template <class... A>
     void log(const A&... words) const {
-        if (journal* const j = data.log()) {
-            const std::string_view record[] = {words...};
-            client.durable_at = j->record(record);
-        }
+        const std::string_view record[] = {words...};
+        log(arguments(record));
     }
     void log(arguments record) const {
-        if (journal* const j = data.log()) {
+        journal* const j = data.log();
+        if (j == nullptr) {
+            return;
+        }
+        if (client.held == 0) [[likely]] {
             client.durable_at = j->record(record);
+        } else {
+            client.changes.add(record);
         }
     }
 };
@@ -126,6 +135,8 @@ struct command {
         subscriber = 2,  ///< allowed to a client with subscriptions
         ordered = 4,     ///< what came before must have been sent: it sends by itself
         readonly = 8,
+        immediate = 16,  ///< not queued by MULTI
+        all_keys = 32,   ///< a transaction with it locks everything
     };
 
     std::string_view name;  ///< lower case; of a subcommand with its container: "client|id"

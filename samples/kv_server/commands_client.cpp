@@ -104,6 +104,7 @@ void cmd_auth(const call& c) {
 }
 
 void cmd_reset(const call& c) {
+    end_transaction(c.client);
     c.client.unsubscribe_quietly();
     c.client.use(protocol::resp2);
     c.client.set(session::name, {});

@@ -62,7 +62,7 @@ ringo::task<> connection::run() {
 
 ringo::task<> connection::serve() {
     while (!closing) {
-        if (input_.view().size() > resp_limits::request) {
+        if (input_.view().size() + queue.bytes() > resp_limits::request) {
             co_return;
         }
         const auto n = co_await stream_.read(input_.room());
@@ -107,6 +107,11 @@ ringo::task<> connection::serve() {
     }
 }
 
+bool connection::sends_by_itself(const command& c) const noexcept {
+    return (c.flags & command::ordered) != 0 ||
+           ((c.flags & command::immediate) != 0 && (queue.flags() & command::ordered) != 0);
+}
+
 // Runs complete commands from the input. True: the replies must be sent before it can go on;
 // `flush_first` keeps the reason between the calls.
 bool connection::answer(bool& flush_first) {
@@ -133,7 +138,7 @@ bool connection::answer(bool& flush_first) {
         }
         if (!parser_.args().empty()) {
             const command* const c = find_command(parser_.args());
-            if (c != nullptr && (c->flags & command::ordered) != 0 && !out.empty()) {
+            if (c != nullptr && sends_by_itself(*c) && !out.empty()) {
                 flush_first = true;
                 more = true;
                 break;
@@ -316,14 +321,19 @@ void connection::describe(std::string& text) const {
     const std::size_t both = subscriptions();
     const std::size_t patterns = std::min(both, patterns_count_.load(std::memory_order_relaxed));
     const command* const last = last_command_.load(std::memory_order_relaxed);
+    std::string flags = both != 0 ? "P" : "";
+    if (queue.size() >= 0) {
+        flags += 'x';
+    }
     text += fmt::format("id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} "
-                        "psub={} ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 "
+                        "psub={} ssub=0 multi={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 "
                         "rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 "
                         "resp={} lib-name={} lib-ver={}",
                         id, address_, local_address_, stream_.native_handle(), get(name),
-                        seconds_since(since_), seconds_since(active_.load()), both != 0 ? "P" : "N",
-                        both - patterns, patterns, last != nullptr ? last->name : "NULL",
-                        static_cast<int>(protocol_.load()), get(lib_name), get(lib_ver));
+                        seconds_since(since_), seconds_since(active_.load()),
+                        flags.empty() ? "N" : flags, both - patterns, patterns, queue.size(),
+                        last != nullptr ? last->name : "NULL", static_cast<int>(protocol_.load()),
+                        get(lib_name), get(lib_ver));
 }
 
 }  // namespace kv

@@ -63,6 +63,7 @@ private:
     ringo::task<> feed();
     ringo::task<> stop_feeding();
     bool answer(bool& flush_first);
+    bool sends_by_itself(const command& c) const noexcept;
     void reject_unlogged(const std::string& why);
     void count_subscriptions() noexcept;
     void confirm(std::string_view kind, const std::string_view* name);

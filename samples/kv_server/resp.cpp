@@ -221,6 +221,7 @@ parser::step parser::array_items(std::string_view bytes) {
 }
 
 void reply_buffer::error(std::string_view text) {
+    ++errors_;
     bytes_.push_back('-');
     const std::size_t at = bytes_.size();
     bytes_.append(text);

@@ -107,6 +107,8 @@ public:
     /// The next `n` replies are a message, which answers no command. RESP2: an array.
     void push(std::size_t n) { number(resp3() ? '>' : '*', static_cast<std::int64_t>(n)); }
     void raw(std::string_view bytes) { bytes_.append(bytes); }
+    /// How many errors have been replied so far.
+    std::uint64_t errors() const noexcept { return errors_; }
 
     std::size_t size() const noexcept { return bytes_.size(); }
     bool empty() const noexcept { return bytes_.empty(); }
@@ -123,6 +125,7 @@ private:
     void counted(char mark, std::string_view kind, std::string_view bytes);
 
     protocol protocol_;
+    std::uint64_t errors_ = 0;
     std::string bytes_;
 };
 

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <new>
 
 namespace kv {
 namespace {
@@ -128,8 +129,10 @@ ringo::task<bool> server::open_log() {
         co_return false;
     }
     if (r.cut_off != 0) {
-        fmt::print(stderr, "kv_server: {}: removed {} bytes of an unfinished command at the end\n",
-                   path, r.cut_off);
+        fmt::print(
+            stderr,
+            "kv_server: {}: removed {} bytes of an unfinished command or transaction at the end\n",
+            path, r.cut_off);
     }
     if (r.commands != 0) {
         fmt::print(stderr, "kv_server: {}: replayed {} commands\n", path, r.commands);
@@ -236,7 +239,12 @@ ringo::task<> server::expire_keys() {
         co_await ringo::sleep(100ms);
         for (std::size_t shard = 0; shard < store::shard_count; ++shard) {
             for (int round = 0; round < 16; ++round) {
-                const std::size_t n = data_.expire_some(shard, wall_clock_ms(), buckets);
+                std::size_t n = 0;
+                try {
+                    n = data_.expire_some(shard, wall_clock_ms(), buckets);
+                } catch (const std::bad_alloc&) {
+                    break;  // there may be memory to write them down the next time
+                }
                 expired_.fetch_add(n, std::memory_order_relaxed);
                 if (n < buckets / 4) {
                     break;

@@ -99,11 +99,13 @@ const entry* store::access::expire(entry* e) {
 }
 
 void store::access::erase(const entry* e) noexcept {
+    of(e->hash).touch(e->key);
     expire_at(*writable(e), 0);
     of(e->hash).entries.erase(writable(e));
 }
 
 void store::access::set_expiry(const entry* e, std::int64_t at) noexcept {
+    of(e->hash).touch(e->key);
     expire_at(*writable(e), at);
 }
 
@@ -116,6 +118,7 @@ void store::access::expire_at(entry& e, std::int64_t at) noexcept {
 
 void store::access::clear(std::vector<table>& removed) noexcept {
     for (std::size_t i = 0; i < shard_count; ++i) {
+        store_.shards_[i].watched.touch_all(store_.shards_[i].entries);
         removed[i].swap(store_.shards_[i].entries);
         store_.shards_[i].expiring = 0;
         store_.shards_[i].expiry_cursor = 0;
@@ -157,6 +160,7 @@ std::string& store::edit::commit(std::int64_t expires_at, bool look_again) noexc
     if (old_->expires_at != expires_at) [[unlikely]] {
         access_->expire_at(*old_, expires_at);
     }
+    access_->of(old_->hash).touch(old_->key);
     return old_->value;
 }
 

@@ -2,6 +2,7 @@
 // Owns the data: 64 locked shards of strings with expiry, and the order of the log. Pure: no I/O.
 #pragma once
 #include "table.hpp"
+#include "watch.hpp"
 
 #include <array>
 #include <bit>
@@ -26,6 +27,8 @@ class journal {
 public:
     /// @return the position to wait for if the change must be durable; never 0
     virtual std::uint64_t record(std::span<const std::string_view> command) = 0;
+    /// The same for commands that are encoded already.
+    virtual std::uint64_t append(std::string_view commands) = 0;
 
 protected:
     ~journal() = default;
@@ -68,6 +71,14 @@ private:
         table entries;
         std::size_t expiring = 0;         // entries with an expiry
         std::uint64_t expiry_cursor = 0;  // where expire_some goes on
+        watch_list watched;
+
+        // Before a change of this key.
+        void touch(std::string_view key) const noexcept {
+            if (!watched.empty()) [[unlikely]] {
+                watched.touch(key);
+            }
+        }
     };
     static std::size_t shard_of(std::uint64_t hash) noexcept { return hash >> 58; }
     static std::uint64_t bit(std::size_t shard_index) noexcept {
@@ -89,6 +100,8 @@ public:
         void set_expiry(const entry* e, std::int64_t at) noexcept;
         /// Exchanges all entries for `removed`, shard_count empty tables. Only with all shards.
         void clear(std::vector<table>& removed) noexcept;
+        /// Who watches keys of the same shard. Every change tells them.
+        watch_list& watchers(const hashed_key& k) noexcept { return of(k.hash).watched; }
         std::int64_t now() const noexcept { return now_; }
 
     private:
@@ -131,6 +144,9 @@ public:
     access lock(const hashed_key& k, moment m) { return {*this, bit(shard_of(k.hash)), m}; }
     access lock(std::span<const hashed_key> keys, moment m);
     access lock_all(moment m) { return {*this, ~std::uint64_t{0}, m}; }
+    /// These shards, one bit each: those of a transaction.
+    access lock_shards(std::uint64_t shards, std::int64_t now) { return {*this, shards, now}; }
+    static std::uint64_t shards_of(const hashed_key& k) noexcept { return bit(shard_of(k.hash)); }
 
     /// Entries, those included that have expired but not been removed yet.
     std::size_t size(moment m);

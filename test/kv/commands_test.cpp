@@ -57,6 +57,13 @@ struct text_journal final : kv::journal {
         lines.push_back(line);
         return lines.size();
     }
+    std::uint64_t append(std::string_view commands) override {
+#if RINGO_TEST_OWN_NEW
+        ringo::test::until_refused = 0;  // here want of memory is the end
+#endif
+        lines.emplace_back(commands);
+        return lines.size();
+    }
 };
 
 struct fixture {
@@ -307,6 +314,155 @@ TEST_CASE_FIXTURE(fixture, "CLIENT LIST shows all clients, those of a type, or t
     CHECK(run({"client", "setinfo", "colour", "x"}) == "-ERR Unrecognized option 'colour'\r\n");
 }
 
+TEST_CASE_FIXTURE(fixture, "MULTI queues, EXEC runs, DISCARD forgets") {
+    CHECK(run({"exec"}) == "-ERR EXEC without MULTI\r\n");
+    CHECK(run({"discard"}) == "-ERR DISCARD without MULTI\r\n");
+    CHECK(run({"multi"}) == "+OK\r\n");
+    CHECK(run({"multi"}) == "-ERR MULTI calls can not be nested\r\n");
+    CHECK(run({"set", "a", "1"}) == "+QUEUED\r\n");
+    CHECK(run({"incr", "a"}) == "+QUEUED\r\n");
+    CHECK(run({"mset", "x"}) == "-ERR wrong number of arguments for 'mset' command\r\n");
+    CHECK(run({"exec"}) == "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    CHECK(run({"get", "a"}) == "$-1\r\n");
+    run({"multi"});
+    run({"set", "a", "x"});
+    run({"incr", "a"});
+    run({"mset", "k", "1", "k2"});
+    run({"get", "a"});
+    CHECK(run({"exec"}) == "*4\r\n+OK\r\n-ERR value is not an integer or out of range\r\n"
+                           "-ERR wrong number of arguments for 'mset' command\r\n$1\r\nx\r\n");
+    run({"multi"});
+    run({"set", "a", "2"});
+    CHECK(run({"discard"}) == "+OK\r\n");
+    CHECK(run({"get", "a"}) == "$1\r\nx\r\n");
+    run({"multi"});
+    CHECK(run({"exec"}) == "*0\r\n");
+    run({"multi"});
+    CHECK(run({"exec", "x"}) == "-EXECABORT Transaction discarded because of: wrong number of "
+                                "arguments for 'exec' command\r\n");
+    CHECK_FALSE(client.queue.open());
+    run({"multi"});
+    run({"set", "a", "2"});
+    server.works = false;
+    CHECK(run({"exec"}) == "-EXECABORT Transaction discarded because of: MISCONF Errors writing to "
+                           "the AOF file: No space left on device\r\n");
+    CHECK_FALSE(client.queue.open());
+}
+
+TEST_CASE_FIXTURE(fixture, "a transaction is one piece of the log, a single change stands alone") {
+    run({"multi"});
+    run({"set", "a", "1"});
+    run({"get", "a"});
+    run({"incr", "b"});
+    CHECK(log.lines.empty());
+    run({"exec"});
+    run({"multi"});
+    run({"del", "a"});
+    run({"del", "nix"});
+    run({"exec"});
+    run({"multi"});
+    run({"get", "b"});
+    run({"exec"});
+    CHECK(log.lines == std::vector<std::string>{"*1\r\n$5\r\nMULTI\r\n"
+                                                "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+                                                "*3\r\n$6\r\nINCRBY\r\n$1\r\nb\r\n$1\r\n1\r\n"
+                                                "*1\r\n$4\r\nEXEC\r\n",
+                                                "*2\r\n$3\r\nDEL\r\n$1\r\na\r\n"});
+    CHECK(client.durable_at == 2);
+}
+
+TEST_CASE_FIXTURE(fixture, "WATCH makes EXEC refuse once the key has changed") {
+    const auto aborted = [this] {
+        run({"multi"});
+        run({"get", "elsewhere"});
+        return run({"exec"}) == "*-1\r\n";
+    };
+    run({"set", "a", "1"});
+    run({"watch", "a", "b", "a"});
+    CHECK_FALSE(aborted());
+    run({"watch", "a", "b", "a"});
+    plain_session other;
+    other.now = client.now;
+    const auto by_other = [&](std::vector<std::string_view> words) {
+        kv::execute(kv::find_command(words), {data, server, other, words, other.out});
+    };
+    by_other({"set", "a", "1"});
+    CHECK(aborted());
+    CHECK_FALSE(aborted());  // the watch is over
+    run({"watch", "a", "b", "a"});
+    by_other({"set", "b", "1"});
+    by_other({"del", "b"});
+    run({"unwatch"});
+    CHECK_FALSE(aborted());
+    run({"watch", "b"});
+    by_other({"flushall"});  // which had no b
+    CHECK_FALSE(aborted());
+    by_other({"psetex", "a", "100", "v"});
+    run({"watch", "a"});
+    client.now += 1000;
+    CHECK(aborted());
+    CHECK(run({"watch", "a"}) == "+OK\r\n");
+    run({"multi"});
+    CHECK(run({"watch", "a"}) == "-ERR WATCH inside MULTI is not allowed\r\n");
+    run({"reset"});
+    CHECK(client.watched.empty());
+    {
+        plain_session gone;
+        gone.watched.watch(data, data.hash("a"), client.now);
+    }
+    CHECK(run({"set", "a", "1"}) == "+OK\r\n");  // nobody is there to be told
+}
+
+TEST_CASE_FIXTURE(fixture, "every command finds the shards it needs locked by EXEC") {
+    std::vector<const kv::command*> all;
+    for (const kv::command& c : kv::all_commands()) {
+        if (c.run != nullptr) {
+            all.push_back(&c);
+        }
+        for (const kv::command& sub : c.subcommands) {
+            all.push_back(&sub);
+        }
+    }
+    for (const kv::command* const c : all) {
+        CAPTURE(c->name);
+        std::vector<std::string> words{std::string(c->name)};
+        if (const std::size_t bar = c->name.find('|'); bar != std::string_view::npos) {
+            words = {words[0].substr(0, bar), words[0].substr(bar + 1)};
+        }
+        // Enough words that each variant runs, each key in a shard of its own as far as it goes.
+        const std::size_t most = !c->subcommands.empty() ? 1
+                                 : c->arity > 0          ? static_cast<std::size_t>(c->arity)
+                                                         : 13;
+        for (std::size_t i = 0; words.size() < most; ++i) {
+            words.push_back(std::to_string(i * 7 + 1));
+        }
+        const std::vector<std::string_view> args(words.begin(), words.end());
+        REQUIRE(kv::find_command(args) == c);
+        run({"reset"});
+        run({"set", "1", "1"});
+        run({"set", "8", "1"});
+        run({"multi"});
+        run({"set", "1", "1"});  // so that something is locked in any case
+        client.out.clear();
+        kv::execute(c, {data, server, client, args, client.out});
+        CHECK_NOTHROW(run({"exec"}));
+        CHECK(client.held == 0);
+    }
+}
+
+TEST_CASE_FIXTURE(fixture, "a transaction whose replies are too many is run all the same") {
+    run({"set", "big", std::string(std::size_t{16} << 20, 'x')});
+    run({"multi"});
+    for (int i = 0; i < 70; ++i) {
+        run({"get", "big"});
+    }
+    run({"incr", "n"});
+    log.lines.clear();
+    CHECK_THROWS_AS(run({"exec"}), kv::reply_too_big);
+    CHECK(run({"get", "n"}) == "$1\r\n1\r\n");
+    CHECK(log.lines.size() == 1);
+}
+
 TEST_CASE_FIXTURE(fixture, "SCAN tours the keys, with a pattern") {
     for (int i = 0; i < 100; ++i) {
         run({"set", "k" + std::to_string(i), "v"});
@@ -357,6 +513,23 @@ struct with_contents : fixture {
         run({"set", "fleeting", "7", "pxat", "99999999999999"});
         run({"set", "gone", "7", "pxat", "1000"});
         log.lines.clear();
+    }
+    void replay(const std::vector<std::string>& lines) {
+        client.now = 0;
+        kv::parser parser;
+        for (const std::string& line : lines) {
+            // A line of words, or what a transaction has appended.
+            std::string_view rest = line;
+            const std::string inline_request = line + "\r\n";
+            rest = line.starts_with('*') ? rest : inline_request;
+            while (!rest.empty()) {
+                const auto step = parser.next(rest);
+                REQUIRE(step.status == kv::parse_status::complete);
+                kv::execute(kv::find_command(parser.args()),
+                            {data, server, client, parser.args(), client.out});
+                rest.remove_prefix(step.consumed);
+            }
+        }
     }
 };
 
@@ -409,21 +582,38 @@ TEST_CASE("a command that runs out of memory has done what the log says, and not
             }
             ringo::test::until_refused = 0;
             with_contents replayed;
-            replayed.client.now = 0;
-            for (const std::string& line : actual.log.lines) {
-                std::vector<std::string_view> record;
-                for (std::size_t at = 0; at <= line.size();) {
-                    const std::size_t end = std::min(line.find(' ', at), line.size());
-                    record.push_back(std::string_view(line).substr(at, end - at));
-                    at = end + 1;
-                }
-                kv::execute(
-                    kv::find_command(record),
-                    {replayed.data, replayed.server, replayed.client, record, replayed.client.out});
-            }
+            replayed.replay(actual.log.lines);
             REQUIRE(contents(actual.data) == contents(replayed.data));
             REQUIRE(actual.data.expiring(0) == replayed.data.expiring(0));
         }
     }
+}
+
+TEST_CASE("a transaction that runs out of memory has done what the log says, and nothing more") {
+    const std::string big(500, 'b');
+    bool whole = false;
+    int cut = 0;
+    for (long n = 1; !whole; ++n) {
+        CAPTURE(n);
+        with_contents actual;
+        actual.run({"multi"});
+        actual.run({"set", "new", big});
+        actual.run({"append", "gone", big});
+        actual.run({"mset", "short", big, "newer", big});
+        actual.run({"del", "long"});
+        ringo::test::until_refused = n;
+        try {
+            actual.run({"exec"});
+            whole = true;
+        } catch (const std::bad_alloc&) {
+            cut += static_cast<int>(!actual.log.lines.empty());
+        }
+        ringo::test::until_refused = 0;
+        REQUIRE(actual.client.held == 0);
+        with_contents replayed;
+        replayed.replay(actual.log.lines);
+        REQUIRE(contents(actual.data) == contents(replayed.data));
+    }
+    CHECK(cut > 0);
 }
 #endif

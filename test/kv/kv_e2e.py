@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -200,7 +201,7 @@ NUMBERS = ["0", "1", "-1", "100", "5", "-3", "x", "", "9223372036854775807",
 TIMES = ["50000", "70000", "0", "-1", "x", "9223372036854775807", "100000", "9999999999999999"]
 
 
-def random_command(r):
+def random_command(r, transactions=True):
     k = lambda: r.choice(KEYS)
     v = lambda: r.choice(VALUES)
     n = lambda: r.choice(NUMBERS)
@@ -281,6 +282,9 @@ def random_command(r):
         lambda: ["COMMAND", *word("COUNT", "LIST", "HELP", "WHAT"), "x"],
         lambda: ["COMMAND", "INFO", "nix", "client|nix"],
     ]
+    if transactions and r.random() < 0.1:
+        return r.choice([["MULTI"], ["EXEC"], ["EXEC"], ["EXEC", "x"], ["DISCARD"], ["DISCARD", "x"],
+                         ["UNWATCH"], ["WATCH", k(), k()], ["WATCH", k()], ["WATCH"], ["MULTI"]])
     return r.choice(table)()
 
 
@@ -289,28 +293,51 @@ def differential():
     """the same replies as redis-server for generated commands, in RESP2 and in RESP3"""
     seed = int(os.environ.get("KV_SEED", random.randrange(1 << 30)))
     r = random.Random(seed)
-    with Server() as kv, redis() as rd:
-        with kv.client() as a, rd.client() as b:
-            history = []
-            end = time.monotonic() + 8
-            while len(history) < 40000 and time.monotonic() < end:
-                batch = [random_command(r) for _ in range(20)]
-                data = b"".join(Client.encode(*c) for c in batch)
-                a.send(data)
-                b.send(data)
-                for c in batch:
-                    x, y = a.read(), b.read()
-                    history.append(c)
-                    if c[0].upper() == "KEYS" and isinstance(x, list):
-                        x, y = sorted(x), sorted(y)
-                    if c[1:] == ["HELP"]:
-                        continue  # that is another check's
-                    if c[0] == "HELLO" and x[0] == "%":
-                        x, y = [k for k, _ in x[1]], [k for k, _ in y[1]]
-                    if type(x) is not type(y) or (x != y and not near(c, x, y)):
-                        tail = "\n   ".join(map(repr, history[-6:]))
-                        raise AssertionError(f"seed {seed}:\n   {tail}\n   kv {x!r}\n   redis {y!r}")
+    with Server() as kv, redis() as rd, kv.client() as a, rd.client() as b, \
+            kv.client() as other_a, rd.client() as other_b:
+        history = []
+        queued = []  # since MULTI
+
+        def compare(c, x, y):
+            history.append(c)
+            if not same(c, x, y, queued):
+                tail = "\n   ".join(map(repr, history[-30:]))
+                raise AssertionError(f"seed {seed}:\n   {tail}\n   kv {x!r}\n   redis {y!r}")
+
+        end = time.monotonic() + 8
+        while len(history) < 40000 and time.monotonic() < end:
+            # Somebody else, who may change what the first one watches.
+            for _ in range(r.randrange(3)):
+                c = random_command(r, False)
+                compare(c, other_a(*c), other_b(*c))
+            batch = [random_command(r) for _ in range(r.randrange(1, 30))]
+            data = b"".join(Client.encode(*c) for c in batch)
+            a.send(data)
+            b.send(data)
+            for c in batch:
+                x, y = a.read(), b.read()
+                compare(c, x, y)
+                name = c[0].upper()
+                if x == "QUEUED":
+                    queued.append(c)
+                elif name in ("EXEC", "DISCARD", "RESET") and not isinstance(x, Client.Error) or \
+                        str(x).startswith("EXECABORT"):
+                    queued.clear()
     return f"{len(history)} commands"
+
+
+def same(command, x, y, queued):
+    """Is this reply to a command as good as that?"""
+    name = command[0].upper()
+    if name == "EXEC" and isinstance(x, list) and isinstance(y, list):
+        return len(x) == len(y) == len(queued) and all(map(same, queued, x, y, [[]] * len(x)))
+    if command[1:] == ["HELP"] and isinstance(x, list):
+        return True  # that is another check's
+    if name == "KEYS" and isinstance(x, list):
+        return sorted(x) == sorted(y)
+    if name == "HELLO" and x[0] == "%":
+        return [k for k, _ in x[1]] == [k for k, _ in y[1]]
+    return type(x) is type(y) and (x == y or near(command, x, y))
 
 
 @check
@@ -356,7 +383,188 @@ def client_list():
 def near(command, x, y):
     """Times may differ by a little between two servers."""
     tolerance = {"TTL": 2, "EXPIRETIME": 2, "PEXPIRETIME": 2000, "PTTL": 2000}
-    return abs(x - y) <= tolerance.get(command[0].upper(), 0)
+    return isinstance(x, int) and abs(x - y) <= tolerance.get(command[0].upper(), 0)
+
+
+@check
+def transactions():
+    """no connection sees, or comes between, a part of another's transaction"""
+    accounts, writers, rounds = [f"account{i}" for i in range(20)], 4, 300
+    with Server("--workers", "2") as kv:
+        with kv.client() as c:
+            c("MSET", *[w for a in accounts for w in (a, "1000")])
+        over = threading.Event()
+        wrong = []
+        aborted = [0]
+
+        def guard(f, *args):
+            try:
+                f(*args)
+            except Exception as e:
+                wrong.append(f"{type(e).__name__}: {e}")
+
+        def move(i):  # from one account to another, in transactions
+            r = random.Random(i)
+            with kv.client() as c:
+                for _ in range(rounds):
+                    give, take = r.sample(accounts, 2)
+                    c.send(b"".join(Client.encode(*w) for w in (
+                        ["MULTI"], ["DECRBY", give, 7], ["GET", give], ["INCRBY", take, 7], ["EXEC"])))
+                    for _ in range(4):
+                        c.read()
+                    left, again, _ = c.read()
+                    expect(again, b"%d" % left)
+
+        def count(i):  # what a transaction could do, by WATCH
+            with kv.client() as c:
+                for _ in range(rounds // 3):
+                    while True:
+                        c("WATCH", "counter")
+                        n = int(c("GET", "counter") or 0)
+                        c("MULTI")
+                        c("SET", "counter", n + 1)
+                        if c("EXEC") is not None:
+                            break
+                        aborted[0] += 1
+
+        def watch_sums():
+            with kv.client() as c:
+                while not over.is_set():
+                    expect(sum(map(int, c("MGET", *accounts))), 1000 * len(accounts))
+
+        threads = [threading.Thread(target=guard, args=(f, i)) for f in (move, count)
+                   for i in range(writers)]
+        reader = threading.Thread(target=guard, args=(watch_sums,))
+        reader.start()
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        over.set()
+        reader.join()
+        expect(wrong, [])
+        with kv.client() as c:
+            expect(c("GET", "counter"), b"%d" % (writers * (rounds // 3)))
+    return f"{writers * rounds} transactions, {aborted[0]} aborted by WATCH"
+
+
+@check
+def watched_keys():
+    """what ends a WATCH, and what does not, as in redis-server; expiry does"""
+    stories = [
+        # what happens before WATCH k; then, by somebody else or by time, before EXEC
+        ([["SET", "k", "1", "PX", "30"], 0.08], [["PING"]]),
+        ([["SET", "k", "1", "PX", "30"], 0.08], [["EXISTS", "k"]]),
+        ([["SET", "k", "1", "PX", "30"], 0.08], [["SET", "k", "2"]]),
+        ([["SET", "k", "1"]], [["SET", "k", "1"]]),
+        ([["SET", "k", "1"]], [["EXPIRE", "k", "100"]]),
+        ([["SET", "k", "1"]], [["EXPIRE", "k", "100", "XX"]]),
+        ([["SET", "k", "1"]], [["PERSIST", "k"]]),
+        ([["SET", "k", "1", "EX", "100"]], [["PERSIST", "k"]]),
+        ([["SET", "k", "1"]], [["GETEX", "k", "EX", "100"]]),
+        ([["SET", "k", "1"]], [["GETEX", "k"], ["GET", "k"], ["TTL", "k"], ["MGET", "k"]]),
+        ([["SET", "k", "1"]], [["DEL", "k"]]),
+        ([["SET", "k", "1"]], [["GETDEL", "k"]]),
+        ([["SET", "k", "1"]], [["FLUSHALL"]]),
+        ([["SET", "k", "1"]], [["SETNX", "k", "2"], ["SET", "k", "2", "NX"], ["MSETNX", "k", "2"]]),
+        ([["SET", "k", "1"]], [["APPEND", "k", ""]]),
+        ([["SET", "k", "1"]], [["SETRANGE", "k", "0", ""]]),
+        ([["SET", "k", "1"]], [["INCRBY", "k", "0"]]),
+        ([["SET", "k", "1"]], [["MULTI"], ["SET", "k", "2"], ["DISCARD"]]),
+        ([["SET", "k", "1"]], [["MULTI"], ["SET", "k", "2"], ["EXEC"]]),
+        ([["SET", "k", "x"]], [["INCR", "k"]]),
+        ([["DEL", "k"]], [["FLUSHALL"]]),
+        ([["DEL", "k"]], [["DEL", "k"], ["EXPIRE", "k", "1"], ["PERSIST", "k"], ["SET", "k", "1", "XX"]]),
+        ([["DEL", "k"]], [["SET", "k", "1"], ["DEL", "k"]]),
+        ([["DEL", "k"]], [["MSET", "other", "1", "k", "2"]]),
+        ([["DEL", "k"]], [["MSET", "other", "1"]]),
+    ]
+    own = [  # by the client itself
+        [["SET", "k", "2"]], [["GET", "k"]], [["SET", "k", "2"], ["UNWATCH"]],
+        [["MULTI"], ["SET", "k", "2"], ["EXEC"]], [["SET", "k", "2"], ["MULTI"], ["DISCARD"]],
+        [["SET", "k", "2"], ["WATCH", "other"]], [["SET", "k", "2"], ["RESET"]],
+        [["SET", "k", "2"], ["EXEC"]], [["SET", "k", "2"], ["MULTI"], ["NOSUCH"], ["EXEC"]],
+    ]
+    aborted = 0
+    with Server("--workers", "2") as kv, redis() as rd:
+
+        def outcome(server, before, meanwhile, by_itself):
+            def play(c, steps):
+                for step in steps:
+                    time.sleep(step) if isinstance(step, float) else c(*step)
+
+            with server.client() as c, server.client() as other:
+                play(other, before)
+                c("WATCH", "k", "unrelated", "k")
+                play(c if by_itself else other, meanwhile)
+                c("MULTI")
+                c("GET", "elsewhere")
+                return c("EXEC")
+
+        def expired(server):
+            for ttl in (30, 120, 500, 2000):
+                with server.client() as c:
+                    c("SET", "k", "1", "PX", ttl)
+                    c("WATCH", "k")
+                    if c("PTTL", "k") <= 0:
+                        continue  # the machine is slow: it may have expired before it was watched
+                    time.sleep(ttl / 400)
+                    c("MULTI")
+                    return c("EXEC")
+            raise AssertionError("the key is gone at once")
+
+        expect(expired(kv), None, "a watched key that expires")
+        expect(expired(rd), None)
+        for before, meanwhile, by_itself in [(b, m, False) for b, m in stories] + \
+                [([["SET", "k", "1"]], m, True) for m in own]:
+            got = outcome(kv, before, meanwhile, by_itself)
+            expect(got, outcome(rd, before, meanwhile, by_itself), f"{before} {meanwhile}")
+            aborted += got is None
+        # A connection that goes takes its watches along.
+        for _ in range(50):
+            with kv.client() as c:
+                c("WATCH", "k")
+        with kv.client() as c:
+            expect(c("SET", "k", "v"), "OK")
+    return f"{len(stories) + len(own)} stories, {aborted} aborted"
+
+
+@check
+def subscribing_transactions():
+    """SUBSCRIBE and HELLO between MULTI and EXEC reply as in redis-server"""
+    talks = [
+        [["MULTI"], ["SUBSCRIBE", "a", "b"], ["SET", "k", "v"], ["PUBLISH", "c", "x"], ["EXEC"], ["PING"],
+         ["EXEC"], ["UNSUBSCRIBE", "a", "b"], ["PING"]],
+        [["HELLO", "3"], ["MULTI"], ["SUBSCRIBE", "a"], ["PSUBSCRIBE", "z*"], ["EXEC"],
+         ["GET", "k"], ["MULTI"], ["UNSUBSCRIBE"], ["GET", "k"], ["PUNSUBSCRIBE"], ["EXEC"], ["RESET"], ["PING"]],
+        [["MULTI"], ["GET", "nix"], ["HELLO", "3"], ["GET", "nix"], ["EXEC"], ["GET", "nix"],
+         ["SUBSCRIBE", "a"], ["MULTI"], ["HELLO", "2"], ["GET", "nix"], ["EXEC"], ["PING"]],
+        [["MULTI"], ["SUBSCRIBE", "a"], ["UNSUBSCRIBE", "a"], ["EXEC"], ["GET", "k"]],
+        [["MULTI"], ["SET", "k", "1"], ["QUIT"], ["EXEC"]],
+        [["MULTI"], ["SET", "k", "1"], ["RESET"], ["EXEC"]],
+    ]
+    plain = lambda data: re.sub(rb"\$\d+\r\n7\.0\.\d+|:\d+\r\n\$4\r\nmode", b"", data)
+    with Server() as kv, redis() as rd:
+        for talk in talks:
+            got = []
+            for server in (kv, rd):
+                with server.client() as c:
+                    c.send(b"".join(Client.encode(*t) for t in talk + [["QUIT"]]))
+                    got.append(plain(c.rest()))
+            expect(got[0], got[1], repr(talk))
+        # What others publish meanwhile comes after the whole reply.
+        with kv.client() as c, kv.client() as p:
+            c("HELLO", "3")
+            for i in range(200):
+                c.send(b"".join(Client.encode(*t) for t in (
+                    ["MULTI"], ["SUBSCRIBE", "a"], *[["GET", "k"]] * 20, ["EXEC"], ["UNSUBSCRIBE"])))
+                for _ in range(5):
+                    p("PUBLISH", "a", "x")
+                expect(c.read(), "OK")
+                expect([c.read() for _ in range(21)], ["QUEUED"] * 21)
+                expect(len(c.read()), 21)
+                while (m := c.read()) != (">", [b"unsubscribe", b"a", 0]):
+                    expect(m, (">", [b"message", b"a", b"x"]))
 
 
 MALFORMED = [
@@ -790,7 +998,7 @@ def counters(client, n):
 
 @check
 def kill_loop():
-    """after kill -9 with --fsync always no acknowledged write is lost"""
+    """after kill -9 with --fsync always no acknowledged write is lost, and no transaction is cut"""
     writers, rounds = 8, 6
     acknowledged = [0] * writers
     with tempfile.TemporaryDirectory() as folder:
@@ -804,16 +1012,22 @@ def kill_loop():
                         if not acknowledged[i] <= v <= acknowledged[i] + 10:
                             raise AssertionError(f"round {r}: {acknowledged[i]} acknowledged, {v} kept")
                         acknowledged[i] = v
+                    expect(c("MGET", *[f"twin{i}" for i in range(writers)]),
+                           c("MGET", *[f"c{i}" for i in range(writers)]), "half a transaction")
 
                 def write(i):
+                    pair = b"".join(Client.encode(*w) for w in (
+                        ["MULTI"], ["INCR", f"c{i}"], ["INCR", f"twin{i}"], ["EXEC"]))
                     with contextlib.suppress(OSError, EOFError, ValueError), kv.client() as c:
                         while True:
-                            c.send(Client.encode("INCR", f"c{i}") * 10)
+                            c.send(pair * 10)
                             for _ in range(10):
+                                for _ in range(3):
+                                    c.read()
                                 v = c.read()
-                                if not isinstance(v, int):
+                                if not isinstance(v, list):
                                     return
-                                acknowledged[i] = v
+                                acknowledged[i] = v[0]
 
                 threads = [threading.Thread(target=write, args=(i,)) for i in range(writers)]
                 for t in threads:
@@ -842,9 +1056,11 @@ def log_replay():
                 command = random_command(r)
                 if command[0].upper() not in ("RESET", "FLUSHALL", "QUIT"):
                     c(*command)
+            c("DISCARD")
             c("SET", "gone", "1", "PX", "30")
             time.sleep(0.05)
-            c("INCR", "gone")
+            for t in (["MULTI"], ["INCR", "gone"], ["MSET", "t1", "1", "t2", "2"], ["EXEC"]):
+                c(*t)
             c("SET", "fleeting", "v", "PX", "20")
             time.sleep(0.05)
             state = lambda c: sorted((k, c("GET", k), c("PEXPIRETIME", k)) for k in c("KEYS", "*"))
@@ -879,12 +1095,24 @@ def damaged_log():
             if cut % 2 == 0:
                 with Server("--aof", log) as kv, kv.client() as c:
                     expect(c("GET", "n"), b"4", f"cut at {cut}, again")
+        # A transaction is replayed as a whole, or is not there.
+        unit = b"".join(Client.encode(*w) for w in (["MULTI"], ["INCR", "n"], ["INCR", "m"], ["EXEC"]))
+        for cut in range(0, len(unit), 3):
+            with open(log, "wb") as f:
+                f.write(one * 3 + unit + unit[:cut] + b"\0" * (cut % 2))
+            with Server("--aof", log) as kv, kv.client() as c:
+                expect(c("MGET", "n", "m"), [b"4", b"1"], f"cut at {cut}")
+                expect(c("INCR", "n"), 5)
+            with open(log, "rb") as f:
+                expect(f.read(), one * 3 + unit + Client.encode("INCRBY", "n", "1"))
         with open(log, "wb") as f:
             f.write(one * 3 + b"\0" * 4096)
         with Server("--aof", log) as kv, kv.client() as c:
             expect(c("GET", "n"), b"3", "zeros")
         for bad in (one + b"garbage\r\n" + one, one + b"*1\r\n$x\r\n" + one, b"hello world\n",
-                    Client.encode("NOSUCH") + one, one + b"\0" * 100 + one):
+                    Client.encode("NOSUCH") + one, one + b"\0" * 100 + one,
+                    unit.replace(b"INCR", b"INXX"), Client.encode("EXEC") + one,
+                    Client.encode("SET", "s", "x") + unit.replace(b"m", b"s")):
             with open(log, "wb") as f:
                 f.write(bad)
             p = subprocess.run([KV, "--port", str(free_port()), "--aof", log], capture_output=True,
@@ -929,6 +1157,14 @@ def disk_errors():
                         if policy == "everysec":
                             time.sleep(0.005)
                 expect(failed, 3)
+                # A transaction that writes is refused as a whole; one that reads is not.
+                for t, wanted in ((["SET", "a", "b"], "EXECABORT Transaction discarded because of"),
+                                  (["STRLEN", "nix"], [0])):
+                    c("MULTI")
+                    refused = isinstance(c(*t), Client.Error)
+                    expect(refused, t[0] == "SET")
+                    got = c("EXEC")
+                    expect(got if isinstance(wanted, list) else got[:len(wanted)], wanted)
                 # Replies of reads and writes of one pipeline stay apart.
                 c.send(Client.encode("SET", "a", "b") + Client.encode("PING"))
                 expect(c.read().startswith("MISCONF"), True)

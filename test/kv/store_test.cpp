@@ -32,6 +32,10 @@ struct recording final : kv::journal {
         lines.push_back(line);
         return lines.size();
     }
+    std::uint64_t append(std::string_view commands) override {
+        lines.emplace_back(commands);
+        return lines.size();
+    }
 };
 
 }  // namespace
