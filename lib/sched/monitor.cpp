@@ -28,12 +28,6 @@ constexpr std::int64_t longest_pause_ns = 1'000'000'000;
 constexpr std::int64_t never = INT64_MAX;
 }  // namespace
 
-void runtime_core::wake_monitor() noexcept {
-    monitor_asleep.store(false, std::memory_order_relaxed);
-    const std::uint64_t one = 1;
-    (void)!::write(monitor_fd, &one, sizeof(one));
-}
-
 void runtime_core::monitor_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-monitor");
     const own_thread ours;
@@ -44,20 +38,14 @@ void runtime_core::monitor_main() noexcept {
     std::int64_t next_look = never;
     std::int64_t pause = first_pause_ns;
     while (!stopping()) {
-        // Asleep while nobody works: announced first, looked at afterwards, as a worker that wakes
-        // clears `parked` first and looks at `monitor_asleep` afterwards. What has happened
-        // unnoticed since the last look for a deadlock wants another one first.
+        // Asleep while nobody works. What has happened unnoticed since the last look for a deadlock
+        // wants another one first.
         int timeout = tick;
-        if (idle_turns >= idle_turns_before_sleep) {
-            monitor_asleep.store(true, std::memory_order_seq_cst);
-            const bool quiet = std::all_of(procs.begin(), procs.end(), [](const processor* p) {
-                return p->parked.load(std::memory_order_seq_cst);
-            });
-            if (quiet && activity() == looked_at) {
-                timeout = next_look == never ? -1
-                                             : static_cast<int>(std::max<std::int64_t>(
-                                                   tick, (next_look - now_ns()) / 1'000'000));
-            }
+        if (idle_turns >= idle_turns_before_sleep && monitor_may_sleep() &&
+            activity() == looked_at) {
+            timeout = next_look == never ? -1
+                                         : static_cast<int>(std::max<std::int64_t>(
+                                               tick, (next_look - now_ns()) / 1'000'000));
         }
         pollfd fd{monitor_fd, POLLIN, 0};
         (void)::poll(&fd, 1, timeout);

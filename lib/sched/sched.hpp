@@ -182,9 +182,14 @@ public:
     void push_back(processor& p, routine* r) noexcept;
     /// From anywhere.
     void inject(routine* r) noexcept;
-    void wake_one() noexcept;
     /// After work has been put where others can take it.
     void wake_if_idle() noexcept;
+    /// After several have become runnable at once, of which one runs here next.
+    void ask_for_help(processor& p) noexcept;
+    void wake_one() noexcept;
+    bool wake_idle() noexcept;
+    /// One searcher less. @return whether another is needed
+    bool last_searcher_leaves_work() noexcept;
 
     // --- the loop
     void worker_main(machine& m) noexcept;
@@ -194,12 +199,14 @@ public:
     void end_io(processor& p) noexcept;
     void poll_io(processor& p) noexcept;
     bool run_timers(processor& p) noexcept;
+    void fire(processor& p, timer_node* callbacks) noexcept;
     void drain_cancels(processor& p) noexcept;
     void find_cancels(processor& p) noexcept;
     routine* take_global(processor& p, std::uint32_t limit) noexcept;
     routine* steal(machine& m, processor& p) noexcept;
     void rest(processor& p) noexcept;
     std::uint64_t all_awaits() const noexcept;
+    bool anything_queued() const noexcept;
     bool anything_to_do(const processor& p) const noexcept;
     void park(processor& p) noexcept;
     /// A searcher has found something.
@@ -213,6 +220,8 @@ public:
     void check_processor(processor& p, std::int64_t now) noexcept;
     bool hand_off(processor& p) noexcept;
     bool wait_as_spare(machine& m) noexcept;
+    /// The monitor announces its sleep. @return whether it may: until wake_monitor() is called
+    bool monitor_may_sleep() noexcept;
     void wake_monitor() noexcept;
     void start_machine(processor* p);
     void list_machine(machine& m) noexcept;

@@ -139,8 +139,9 @@ void yield_awaiter::suspend(promise_base& p) noexcept {
 // --- I/O ----------------------------------------------------------------------------------------
 
 void runtime_core::deliver(processor& p, completion_sink& sink) noexcept {
-    // The first one is ours to run; help is wanted for the others only.
-    const bool help = sink.count > 1;
+    if (sink.head == nullptr) {
+        return;
+    }
     waiter* w = sink.head;
     sink = completion_sink{};
     while (w != nullptr) {
@@ -148,9 +149,7 @@ void runtime_core::deliver(processor& p, completion_sink& sink) noexcept {
         push_back(p, static_cast<routine*>(w));
         w = next;
     }
-    if (help) {
-        wake_if_idle();
-    }
+    ask_for_help(p);
 }
 
 void runtime_core::poll_io(processor& p) noexcept {
@@ -222,6 +221,21 @@ void runtime_core::drain_cancels(processor& p) noexcept {
     }
 }
 
+/// What is called may be the user's (a stop token's callback), and take long.
+void runtime_core::fire(processor& p, timer_node* callbacks) noexcept {
+    if (p.searching) {
+        stop_searching(p);
+    }
+    if (p.queue.size() != 0) {
+        wake_if_idle();
+    }
+    while (callbacks != nullptr) {
+        timer_node* const n = std::exchange(callbacks, callbacks->next);
+        n->fire(n, true);
+    }
+    ask_for_help(p);
+}
+
 bool runtime_core::run_timers(processor& p) noexcept {
     if (p.timers->earliest() == timer_heap::never) {
         return false;
@@ -245,9 +259,8 @@ bool runtime_core::run_timers(processor& p) noexcept {
             }
         }
         deliver(p, sink);
-        while (callbacks != nullptr) {
-            timer_node* const n = std::exchange(callbacks, callbacks->next);
-            n->fire(n, true);
+        if (callbacks != nullptr) {
+            fire(p, callbacks);
         }
     }
     return any;

@@ -15,6 +15,7 @@ ROUTINE = "include/ringo/detail/routine.hpp"
 CONTEXT = "lib/context/context.cpp"
 MUTEX = "lib/sync/mutex.cpp"
 WORKER = "lib/sched/worker.cpp"
+WORKER_IO = "lib/sched/worker_io.cpp"
 IDLE = "lib/sched/idle.cpp"
 SELECT = "lib/select/select.cpp"
 READERS = "include/ringo/detail/readers.hpp"
@@ -62,8 +63,19 @@ MUTANTS = {
     "park, sleeping without a second look": (
         "park_model", IDLE, "const bool wait = !anything_to_do(p);", "const bool wait = true;"),
     "park, no wake-up by the last searcher": (
-        "park_model", IDLE, "        (global.size() != 0 || p.queue.size() != 0)) {\n        wake_one();",
-        "        (global.size() != 0 || p.queue.size() != 0)) {"),
+        "park_model", IDLE, "    if (last_searcher_leaves_work()) {\n        wake_one();\n    }\n", "    last_searcher_leaves_work();\n"),
+    "park, the last searcher looks at the global queue only": (
+        "park_model", IDLE, "idle_count.load(std::memory_order_seq_cst) != 0 && anything_queued();",
+        "idle_count.load(std::memory_order_seq_cst) != 0 && global.size() != 0;"),
+    "park, a searcher that is none goes without a look": (
+        "park_model", IDLE, "    } while (last_searcher_leaves_work());", "    } while (last_searcher_leaves_work() && false);"),
+    "park, delivering without a wake-up": (
+        "park_model", WORKER, "    ask_for_help(p);\n}\n\nvoid runtime_core::poll_io", "}\n\nvoid runtime_core::poll_io"),
+    "park, a callback is called by a searcher": (
+        "park_model", WORKER, "    if (p.searching) {\n        stop_searching(p);\n    }\n    if (p.queue", "    if (p.queue"),
+    "park, cancelling without a wake-up": (
+        "park_model", WORKER_IO, "std::memory_order_seq_cst));\n    if (p.parked.load(std::memory_order_seq_cst)) {",
+        "std::memory_order_seq_cst));\n    if (false) {"),
     "park, pushing without a wake-up": (
         "park_model", WORKER, "        push_back(p, before);\n        wake_if_idle();", "        push_back(p, before);"),
     "park, moving without a wake-up": (
@@ -102,6 +114,8 @@ FOUND_LATE = {
     "select, losers stay in their queues",
     "select, no look at the flag when it is cancelled while it publishes",
     "park, no wake-up by the last searcher",
+    "park, the last searcher looks at the global queue only",
+    "park, a searcher that is none goes without a look",
     "park, moving without a wake-up",
     "park, publishing in the global queue without order",
 }

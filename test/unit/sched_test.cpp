@@ -352,6 +352,35 @@ TEST_CASE("a task spawned while the other worker goes to sleep is never forgotte
     });
 }
 
+TEST_CASE("no task lies beside a worker that sleeps, also if its thief takes no share of it") {
+    const ringo::test::watchdog dog;
+    // Nobody is rescued: what is left lying is left for ever.
+    runtime rt(options{.workers = 4, .handoff_after = 1h});
+    for (int i = 0; i < ringo::test::scaled(200); ++i) {
+        std::atomic<bool> ran{false};
+        const auto wait_for_it = [&] { until([&] { return ran.load(); }); };
+        rt.block_on([&]() -> task<> {
+            const auto blocks = [&]() -> task<> {
+                wait_for_it();
+                co_return;
+            };
+            const auto runs = [&]() -> task<> {
+                ran = true;
+                co_return;
+            };
+            const auto in_the_slot = []() -> task<> { co_return; };
+            auto a = go(blocks);
+            auto b = go(runs);
+            auto c = go(in_the_slot);
+            wait_for_it();
+            co_await a;
+            co_await b;
+            co_await c;
+        });
+        std::this_thread::sleep_for(300us);  // the workers fall asleep
+    }
+}
+
 TEST_CASE("work spreads over the workers") {
     run_at(2, []() -> task<> {
         // A baton that only two threads at once can pass.
