@@ -137,6 +137,9 @@ void runtime_core::park(processor& p) noexcept {
         p.io->wait(sink, timeout);
     }
     p.parked.store(false, std::memory_order_seq_cst);
+    if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {
+        wake_monitor();  // also when it was not for long: the monitor may have seen it parked
+    }
     if ((idle[word].fetch_and(~mask, std::memory_order_seq_cst) & mask) != 0) {
         idle_count.fetch_sub(1, std::memory_order_seq_cst);
     } else {
@@ -150,9 +153,6 @@ void runtime_core::park(processor& p) noexcept {
             searching.fetch_add(1, std::memory_order_seq_cst);
         }
         return;
-    }
-    if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {
-        wake_monitor();
     }
     // Now that this one does not count as idle any more, or it would wake itself.
     deliver(p, sink);

@@ -76,6 +76,11 @@ MUTANTS = {
     "park, cancelling without a wake-up": (
         "park_model", WORKER_IO, "std::memory_order_seq_cst));\n    if (p.parked.load(std::memory_order_seq_cst)) {",
         "std::memory_order_seq_cst));\n    if (false) {"),
+    "park, out of a short sleep without a look at the monitor": (
+        "park_model", IDLE, "    if (monitor_asleep.load(std::memory_order_seq_cst)) [[unlikely]] {",
+        "    if (wait && monitor_asleep.load(std::memory_order_seq_cst)) {"),
+    "park, the monitor sleeps without a look": (
+        "park_model", IDLE, "    monitor_asleep.store(true, std::memory_order_seq_cst);", "    monitor_asleep.store(true, std::memory_order_release);"),
     "park, pushing without a wake-up": (
         "park_model", WORKER, "        push_back(p, before);\n        wake_if_idle();", "        push_back(p, before);"),
     "park, moving without a wake-up": (
@@ -116,6 +121,8 @@ FOUND_LATE = {
     "park, no wake-up by the last searcher",
     "park, the last searcher looks at the global queue only",
     "park, a searcher that is none goes without a look",
+    "park, out of a short sleep without a look at the monitor",
+    "park, the monitor sleeps without a look",
     "park, moving without a wake-up",
     "park, publishing in the global queue without order",
 }
