@@ -19,8 +19,9 @@ class timer_heap {
 public:
     static constexpr std::int64_t never = INT64_MAX;
 
-    /// The earliest deadline; a snapshot, `never` when empty.
-    std::int64_t earliest() const noexcept { return earliest_.load(std::memory_order_acquire); }
+    /// The earliest deadline; a snapshot, `never` when empty. seq_cst, for those who are about to
+    /// sleep (see idle.cpp).
+    std::int64_t earliest() const noexcept { return earliest_.load(std::memory_order_seq_cst); }
 
     /// @return true when the node became the earliest
     /// @throws std::bad_alloc

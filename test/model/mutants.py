@@ -73,6 +73,11 @@ MUTANTS = {
         "park_model", WORKER, "    ask_for_help(p);\n}\n\nvoid runtime_core::poll_io", "}\n\nvoid runtime_core::poll_io"),
     "park, a callback is called by a searcher": (
         "park_model", WORKER, "    if (p.searching) {\n        stop_searching(p);\n    }\n    if (p.queue", "    if (p.queue"),
+    "park, looking at the timers without order": (
+        "park_model", "lib/sched/timer_heap.hpp", "return earliest_.load(std::memory_order_seq_cst);",
+        "return earliest_.load(std::memory_order_acquire);"),
+    "park, setting a timer without a look": (
+        "park_model", "lib/sched/sched.hpp", "            when < wakes_at.load(std::memory_order_seq_cst)) {", "            false) {"),
     "park, cancelling without a wake-up": (
         "park_model", WORKER_IO, "std::memory_order_seq_cst));\n    if (p.parked.load(std::memory_order_seq_cst)) {",
         "std::memory_order_seq_cst));\n    if (false) {"),
@@ -121,6 +126,7 @@ FOUND_LATE = {
     "park, no wake-up by the last searcher",
     "park, the last searcher looks at the global queue only",
     "park, a searcher that is none goes without a look",
+    "park, looking at the timers without order",
     "park, out of a short sleep without a look at the monitor",
     "park, the monitor sleeps without a look",
     "park, moving without a wake-up",

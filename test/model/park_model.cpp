@@ -517,8 +517,8 @@ bool check(unsigned iterations) {
 
 int main(int argc, char**) {
     const bool held = check<delivered>(500) && check<called>(2'000) && check<with_request>(4'000) &&
-                      check<announced>(4'000) && check<rescued>(4'000) && check<stolen>(10'000) &&
-                      check<third>(10'000) && check<injected>(10'000) &&
+                      check<announced>(4'000) && check<timed>(10'000) && check<rescued>(4'000) &&
+                      check<stolen>(10'000) && check<third>(10'000) && check<injected>(10'000) &&
                       check<injected_all>(10'000);
     return model::finish(argc, held);
 }
