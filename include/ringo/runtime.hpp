@@ -18,6 +18,10 @@
 
 namespace ringo {
 
+namespace detail {
+class io_provider;
+}
+
 /// Which way of doing I/O a runtime uses.
 enum class backend : std::uint8_t {
     automatic,  ///< io_uring where the system allows it, else epoll, with one line on stderr
@@ -47,6 +51,8 @@ struct options {
     /// A task that holds its thread for this long is handed off: its worker's other tasks, timers
     /// and I/O move to another thread.
     std::chrono::milliseconds handoff_after{10};
+    /// @private
+    detail::io_provider* io_from = nullptr;  // instead of the kernel; not owned
 };
 
 /// Counters of a runtime, summed over its workers; each is read without a pause of the others.

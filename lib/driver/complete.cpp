@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns what becomes of an operation that a driver has an answer for.
 #include "driver.hpp"
+#include "op_table.hpp"
 
 #include <cerrno>
 
@@ -14,20 +15,8 @@ namespace ringo::detail {
 /// has tried once more, and found a descriptor that does not block. (A file may be one that never
 /// blocks: there EAGAIN is an outcome.)
 static bool gave_up(const io_op& op, std::int32_t result) noexcept {
-    switch (result) {
-    case -ECANCELED:
-    case -EINTR: return true;
-    case -EAGAIN:
-        switch (op.code) {
-        case io_code::accept:
-        case io_code::recv:
-        case io_code::recvmsg:
-        case io_code::send:
-        case io_code::sendmsg: return true;
-        default: return false;
-        }
-    default: return false;
-    }
+    return result == -ECANCELED || result == -EINTR ||
+           (result == -EAGAIN && traits_of(op.code).again_is_no_answer);
 }
 
 void io_complete(driver& d, io_op& op, std::int32_t result, completion_sink& sink) noexcept {

@@ -5,11 +5,19 @@
 #include <ringo/detail/io/io_op.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <system_error>
+#include <vector>
+
+namespace ringo {
+struct options;
+}
 
 namespace ringo::detail {
+
+class system_calls;
 
 /// What a driver reports to: it lists the routines whose wait is over.
 struct completion_sink {
@@ -93,6 +101,30 @@ struct driver_options {
 /// Null and an errno in `error` when the system refuses.
 std::unique_ptr<driver> make_uring_driver(const driver_options& options, int& error) noexcept;
 std::unique_ptr<driver> make_epoll_driver(const driver_options& options, int& error) noexcept;
+
+/// Whoever plays the kernel, for a runtime whose options name it: a third way of doing I/O.
+/// Outlives the runtime, and all descriptors its calls have made.
+class io_provider {
+public:
+    io_provider() = default;
+    io_provider(const io_provider&) = delete;
+    io_provider& operator=(const io_provider&) = delete;
+    virtual ~io_provider() = default;
+
+    /// For one worker. @throws std::system_error
+    virtual std::unique_ptr<driver> make_driver(const driver_options& options) = 0;
+    /// What tasks of the runtime call, beside the operations they give to its drivers.
+    virtual system_calls& calls() noexcept = 0;
+};
+
+/// backend::uring was demanded, and is not to be had.
+class ring_refused : public std::system_error {
+public:
+    explicit ring_refused(int error);
+};
+
+/// One for each of `n` workers, all alike. @throws std::system_error, std::invalid_argument
+std::vector<std::unique_ptr<driver>> make_drivers(const options& o, std::size_t n);
 
 /// The end of an operation's wait: to be called by drivers for each answer. Resubmits through `d`
 /// where the operation goes on, else reports the routine.

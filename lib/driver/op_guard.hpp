@@ -2,7 +2,7 @@
 // Owns what tells the sanitizers about operations in the kernel's hands, which they cannot see.
 #pragma once
 
-#include <ringo/detail/io/io_op.hpp>
+#include "op_table.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -30,7 +30,7 @@ inline void op_leaves([[maybe_unused]] io_op& op) noexcept {
     __tsan_release(&op);
 #endif
 #ifdef RINGO_ASAN
-    if (op.code == io_code::recv || op.code == io_code::read) {
+    if (traits_of(op.code).fills_memory && !op.wait_first) {
         ASAN_POISON_MEMORY_REGION(op.addr, op.len);
     }
 #endif
@@ -42,7 +42,7 @@ inline void op_returns([[maybe_unused]] io_op& op) noexcept {
     __tsan_acquire(&op);
 #endif
 #ifdef RINGO_ASAN
-    if (op.code == io_code::recv || op.code == io_code::read) {
+    if (traits_of(op.code).fills_memory && !op.wait_first) {
         ASAN_UNPOISON_MEMORY_REGION(op.addr, op.len);
     }
 #endif

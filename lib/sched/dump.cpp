@@ -83,25 +83,6 @@ bool is_internal(std::source_location at) {
     return name.starts_with("ringo::") && name.find("detail::") != std::string_view::npos;
 }
 
-constexpr const char* io_name(io_code c) {
-    switch (c) {
-    case io_code::recv:
-    case io_code::recvmsg:
-    case io_code::read: return "IO wait (read)";
-    case io_code::send:
-    case io_code::sendmsg:
-    case io_code::write: return "IO wait (write)";
-    case io_code::accept: return "IO wait (accept)";
-    case io_code::connect: return "IO wait (connect)";
-    case io_code::fsync: return "IO wait (sync)";
-    case io_code::openat: return "IO wait (open)";
-    case io_code::close: return "IO wait (close)";
-    case io_code::poll: return "IO wait (poll)";
-    case io_code::nop: break;
-    }
-    return "IO wait";
-}
-
 std::string reason(const routine& r) {
     switch (r.phase()) {
     case wait_phase::claimed:
@@ -232,7 +213,7 @@ std::string describe_paused(runtime_core& rt) {
 constinit const std::array<const char*, io_codes> io_reasons = [] {
     std::array<const char*, io_codes> names{};
     for (std::size_t i = 0; i < io_codes; ++i) {
-        names[i] = io_name(static_cast<io_code>(i));
+        names[i] = traits_of(static_cast<io_code>(i)).wait;
     }
     return names;
 }();

@@ -2,7 +2,7 @@
 // Owns the text that lists all tasks of a runtime.
 #pragma once
 
-#include <ringo/detail/io/io_op.hpp>
+#include "../driver/op_table.hpp"
 
 #include <array>
 #include <cstddef>
@@ -13,8 +13,7 @@ namespace ringo::detail {
 
 class runtime_core;
 
-/// What a task in an operation waits for, by io_code.
-inline constexpr std::size_t io_codes = static_cast<std::size_t>(io_code::close) + 1;
+/// What a task in an operation waits for, by io_code. Where gdb's commands find it.
 extern const std::array<const char*, io_codes> io_reasons;
 
 /// "f at file:line".

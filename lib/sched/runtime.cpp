@@ -3,6 +3,7 @@
 #include <ringo/runtime.hpp>
 
 #include "../context/cancel_state.hpp"
+#include "../driver/system_calls.hpp"
 #include "blocking_pool.hpp"
 #include "cpu_limit.hpp"
 #include "dump.hpp"
@@ -10,17 +11,14 @@
 #include "sched.hpp"
 #include "threads.hpp"
 
-#include <fmt/core.h>
-
 #include <linux/membarrier.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
+#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 
 namespace ringo {
@@ -92,42 +90,6 @@ runtime_core* any_runtime() noexcept {
 // ---------------------------------------------------------------------------------------
 
 namespace {
-
-const char* backend_wish() noexcept {
-    const char* const b = std::getenv("RINGO_BACKEND");
-    return b != nullptr ? b : "auto";
-}
-
-std::string refusal(int error);
-
-/// backend::uring was demanded.
-class ring_refused : public std::system_error {
-public:
-    explicit ring_refused(int error)
-        : std::system_error(error, std::generic_category(),
-                            "ringo: " + refusal(error) +
-                                "; RINGO_BACKEND=auto or epoll does without") {}
-};
-
-std::string refusal(int error) {
-    const char* remedy = "";
-    switch (error) {
-    case ENOSYS: remedy = "the kernel has no io_uring (5.19 or newer is needed)"; break;
-    case EPERM:
-        remedy = "it is forbidden here: allow io_uring_setup, io_uring_enter and io_uring_register "
-                 "in the container's seccomp profile, or set sysctl kernel.io_uring_disabled=0";
-        break;
-    case ENOMEM: remedy = "no memory for it: raise RLIMIT_MEMLOCK (ulimit -l)"; break;
-    case EMFILE: remedy = "no file descriptors left: raise RLIMIT_NOFILE (ulimit -n)"; break;
-    default: break;
-    }
-    return fmt::format("io_uring is not available ({}){}{}", std::strerror(error),
-                       *remedy != '\0' ? ": " : "", remedy);
-}
-
-}  // namespace
-
-namespace {
 std::uint64_t next_serial() noexcept {
     static std::atomic<std::uint64_t> last{0};
     return last.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -141,19 +103,6 @@ runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
         n = default_workers();
     }
     n = std::min(n, 256U);
-
-    backend kind = o.io;
-    if (kind == backend::automatic) {
-        const std::string wish = backend_wish();
-        if (wish == "uring") {
-            kind = backend::uring;
-        } else if (wish == "epoll") {
-            kind = backend::epoll;
-        } else if (wish != "auto" && !wish.empty()) {
-            throw std::invalid_argument("ringo: RINGO_BACKEND must be auto, uring or epoll, not '" +
-                                        wish + "'");
-        }
-    }
 
     try {
         root = new root_context(this);
@@ -179,38 +128,11 @@ runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
             index = static_cast<std::uint8_t>(i);
             runtime_table[index].store(this, std::memory_order_release);
         }
-        driver_options d;
-        d.entries = std::clamp(std::bit_ceil(std::max(o.ring_entries, 4U)), 4U, 32768U);
-        d.cq_entries = o.ring_entries < 64 ? d.entries * 2 : 0;
+        std::vector<std::unique_ptr<driver>> drivers = make_drivers(o, n);
         for (unsigned i = 0; i < n; ++i) {
-            int error = 0;
-            if (kind != backend::epoll) {
-                procs[i]->io = make_uring_driver(d, error);
-            }
-            if (procs[i]->io == nullptr && kind == backend::uring) {
-                throw ring_refused(error);
-            }
-            if (procs[i]->io == nullptr && kind == backend::automatic) {
-                // All workers alike: one that is refused means none.
-                static std::atomic<bool> told{false};
-                if (!told.exchange(true)) {
-                    fmt::print(stderr, "ringo: {}; using epoll instead\n", refusal(error));
-                }
-                kind = backend::epoll;
-                for (unsigned k = 0; k < i; ++k) {
-                    procs[k]->io = make_epoll_driver(d, error);
-                    if (procs[k]->io == nullptr) {
-                        throw std::system_error(error, std::generic_category(), "ringo: epoll");
-                    }
-                }
-            }
-            if (procs[i]->io == nullptr) {
-                procs[i]->io = make_epoll_driver(d, error);
-                if (procs[i]->io == nullptr) {
-                    throw std::system_error(error, std::generic_category(), "ringo: epoll");
-                }
-            }
+            procs[i]->io = std::move(drivers[i]);
         }
+        calls = o.io_from != nullptr ? &o.io_from->calls() : &kernel_calls();
         used_backend = procs[0]->io->name();
         monitor_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (monitor_fd < 0) {
@@ -400,6 +322,11 @@ runtime_core* runtime_at_hand() noexcept {
     return ts.m != nullptr ? ts.m->rt : any_runtime();
 }
 
+system_calls& calls_at_hand() noexcept {
+    const machine* const m = this_machine();
+    return m != nullptr ? *m->rt->calls : kernel_calls();
+}
+
 std::uint64_t serial_at_hand() noexcept {
     std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
     if (this_machine() == nullptr && this_thread().outside == nullptr) {
@@ -490,8 +417,8 @@ runtime::runtime(const options& o) : core_(std::make_unique<detail::runtime_core
 runtime::~runtime() = default;
 
 detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
-} catch (const ring_refused& e) {
-    fmt::print(stderr, "{}\n", e.what());
+} catch (const detail::ring_refused& e) {
+    std::fprintf(stderr, "%s\n", e.what());
     std::exit(78);
 }
 

@@ -279,6 +279,7 @@ public:
     root_context* root = nullptr;
     std::unique_ptr<blocking_pool> pool;
     const char* used_backend = "";
+    system_calls* calls = nullptr;     // beside the drivers
     std::vector<routine*> to_destroy;  // at teardown
     std::mutex down_mutex;
     bool down = false;  // guarded by down_mutex

@@ -3,9 +3,10 @@
 // when the descriptor is not ready, again when epoll says so. Files go to a few threads.
 #include "../driver.hpp"
 #include "../fault.hpp"
+#include "../op_table.hpp"
+#include "../system_calls.hpp"
 #include "file_threads.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,7 @@
 #include <mutex>
 #include <new>
 #include <unordered_map>
+#include <utility>
 
 namespace ringo::detail {
 
@@ -24,66 +26,9 @@ namespace {
 
 constexpr int not_ready = -EAGAIN;
 
-/// Performs the operation if it can be done now; not_ready otherwise.
-int attempt(io_op& op) noexcept {
-    for (;;) {
-        ssize_t n = -1;
-        switch (op.code) {
-        case io_code::nop: return 0;
-        case io_code::recv:
-            n = ::recv(op.fd, op.addr, op.len, static_cast<int>(op.flags) | MSG_DONTWAIT);
-            break;
-        case io_code::send:
-            n = ::send(op.fd, op.addr, op.len, static_cast<int>(op.flags) | MSG_DONTWAIT);
-            break;
-        case io_code::recvmsg:
-            n = ::recvmsg(op.fd, static_cast<msghdr*>(op.addr),
-                          static_cast<int>(op.flags) | MSG_DONTWAIT);
-            break;
-        case io_code::sendmsg:
-            n = ::sendmsg(op.fd, static_cast<msghdr*>(op.addr),
-                          static_cast<int>(op.flags) | MSG_DONTWAIT);
-            break;
-        case io_code::accept:
-            n = ::accept4(op.fd, static_cast<sockaddr*>(op.addr),
-                          reinterpret_cast<socklen_t*>(op.off), static_cast<int>(op.flags));
-            break;
-        case io_code::poll: {
-            pollfd p{op.fd, static_cast<short>(op.len), 0};
-            const int k = ::poll(&p, 1, 0);
-            if (k == 0) {
-                return not_ready;
-            }
-            n = k < 0 ? -1 : p.revents;
-            break;
-        }
-        case io_code::read: n = ::read(op.fd, op.addr, op.len); break;
-        case io_code::write: n = ::write(op.fd, op.addr, op.len); break;
-        default: return -EINVAL;
-        }
-        if (n >= 0) {
-            return static_cast<int>(n);
-        }
-        if (errno != EINTR) {
-            return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-        }
-    }
-}
-
-bool is_file_op(const io_op& op) noexcept {
-    switch (op.code) {
-    case io_code::fsync:
-    case io_code::openat:
-    case io_code::close: return true;
-    case io_code::read:
-    case io_code::write: return op.off != ~std::uint64_t{0};  // with a position: a regular file
-    default: return false;
-    }
-}
-
 bool waits_for_output(const io_op& op) noexcept {
-    return op.code == io_code::send || op.code == io_code::sendmsg || op.code == io_code::connect ||
-           op.code == io_code::write || (op.code == io_code::poll && (op.len & POLLOUT) != 0);
+    const io_needs needs = traits_of(op.code).needs;
+    return needs == io_needs::output || (needs == io_needs::events && (op.len & POLLOUT) != 0);
 }
 
 class epoll_driver final : public driver, public file_sink {
@@ -105,20 +50,13 @@ public:
         in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         ++stats_.submitted;
         op.prev = op.next = nullptr;
-        if (is_file_op(op)) {
+        if (needs_thread(op)) {
             file_submit(op, *this);
             return;
         }
-        int res = 0;
-        if (op.code == io_code::connect) {
-            res = ::connect(op.fd, static_cast<sockaddr*>(op.addr), op.len) == 0 ? 0 : -errno;
-            if (res == -EINPROGRESS || res == -EINTR) {
-                res = not_ready;
-            }
-        } else {
-            res = attempt(op);
-        }
-        if (res == not_ready) {
+        const int res =
+            std::exchange(op.wait_first, false) ? not_ready : kernel_calls().attempt(op);
+        if (res == not_ready || res == -EINPROGRESS) {
             enqueue(op);
         } else {
             finish_later(op, res);
@@ -126,11 +64,14 @@ public:
     }
 
     void cancel(io_op& op) noexcept override {
-        const auto it = fds_.find(op.fd);
-        if (it == fds_.end() || !remove(it->second, op)) {
-            return;  // done already, or with the file threads: it will be answered
+        if (needs_thread(op)) {
+            give_up(file_take_back(*this, &op));
+            return;
         }
-        finish_later(op, -ECANCELED);
+        const auto it = fds_.find(op.fd);
+        if (it != fds_.end() && remove(it->second, op)) {
+            finish_later(op, -ECANCELED);
+        }  // else it is done already
     }
 
     void poll(completion_sink& sink) noexcept override { turn(sink, 0); }
@@ -153,6 +94,7 @@ public:
         return in_flight_.load(std::memory_order_acquire);
     }
     void cancel_all() noexcept override {
+        give_up(file_take_back(*this, nullptr));
         for (auto& [fd, entry] : fds_) {
             for (queue* q : {&entry.in, &entry.out}) {
                 while (io_op* const op = q->head) {
@@ -249,6 +191,16 @@ private:
         return -errno;
     }
 
+    /// A list, with `next`.
+    void give_up(io_op* op) noexcept {
+        while (op != nullptr) {
+            io_op* const next = op->next;
+            op->cancel_sent = true;
+            finish_later(*op, -ECANCELED);
+            op = next;
+        }
+    }
+
     void finish_later(io_op& op, int res) noexcept {
         op.res = res;
         op.next = nullptr;
@@ -264,7 +216,7 @@ private:
                 ::getsockopt(op->fd, SOL_SOCKET, SO_ERROR, &res, &len);
                 res = -res;
             } else {
-                res = attempt(*op);
+                res = kernel_calls().attempt(*op);
             }
             if (res == not_ready) {
                 return;

@@ -7,8 +7,11 @@
 #include "../driver.hpp"
 #include "../fault.hpp"
 #include "../op_guard.hpp"
+#include "../op_table.hpp"
 
+#include <fcntl.h>
 #include <liburing.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -17,6 +20,7 @@
 #include <deque>
 #include <new>
 #include <thread>
+#include <utility>
 
 namespace ringo::detail {
 
@@ -88,13 +92,7 @@ public:
         first_ = &op;
         in_flight_.store(in_flight_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         ++stats_.submitted;
-        if (backlog_.empty()) [[likely]] {
-            if (io_uring_sqe* s = take_sqe()) [[likely]] {
-                prepare(*s, op);
-                return;
-            }
-        }
-        backlog_.push_back(&op);
+        hand_over(op);
     }
 
     void cancel(io_op& op) noexcept override {
@@ -165,6 +163,16 @@ public:
     const char* name() const noexcept override { return "uring"; }
 
 private:
+    void hand_over(io_op& op) noexcept {
+        if (backlog_.empty()) [[likely]] {
+            if (io_uring_sqe* s = take_sqe()) [[likely]] {
+                prepare(*s, op);
+                return;
+            }
+        }
+        backlog_.push_back(&op);
+    }
+
     bool kernel_has_news() const noexcept {
         const unsigned f = __atomic_load_n(ring_.sq.kflags, __ATOMIC_ACQUIRE);
         return (f & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
@@ -264,6 +272,11 @@ private:
                 if (const int fault = injected(fault_point::answer, res)) {
                     res = fault;
                 }
+                if (res < 0 || op.wait_first) [[unlikely]] {
+                    if (goes_on(op, res)) {
+                        continue;
+                    }
+                }
                 finish(op, res, sink);
             } else if (data == wake_tag) {
                 wake_sent_.store(false, std::memory_order_seq_cst);
@@ -284,41 +297,73 @@ private:
     }
 
     static void prepare(io_uring_sqe& s, io_op& op) noexcept {
+        if (op.wait_first && op.code != io_code::openat) [[unlikely]] {
+            io_uring_prep_poll_add(&s, op.fd, op.code == io_code::read ? POLLIN : POLLOUT);
+        } else {
+            prepare_itself(s, op);
+            if (op.wait_first) [[unlikely]] {
+                s.flags |= IOSQE_ASYNC;
+            }
+        }
+        s.user_data = reinterpret_cast<std::uint64_t>(&op);
+        op_leaves(op);
+    }
+
+    static void prepare_itself(io_uring_sqe& s, io_op& op) noexcept {
+        const auto flags = static_cast<int>(op.flags);
         switch (op.code) {
-        case io_code::nop: io_uring_prep_nop(&s); break;
-        case io_code::recv:
-            io_uring_prep_recv(&s, op.fd, op.addr, op.len, static_cast<int>(op.flags));
-            break;
-        case io_code::send:
-            io_uring_prep_send(&s, op.fd, op.addr, op.len, static_cast<int>(op.flags));
-            break;
-        case io_code::recvmsg:
-            io_uring_prep_recvmsg(&s, op.fd, static_cast<msghdr*>(op.addr), op.flags);
-            break;
+        case io_code::recv: io_uring_prep_recv(&s, op.fd, op.addr, op.len, flags); break;
+        case io_code::send: io_uring_prep_send(&s, op.fd, op.addr, op.len, flags); break;
         case io_code::sendmsg:
             io_uring_prep_sendmsg(&s, op.fd, static_cast<msghdr*>(op.addr), op.flags);
             break;
         case io_code::accept:
             io_uring_prep_accept(&s, op.fd, static_cast<sockaddr*>(op.addr),
-                                 reinterpret_cast<socklen_t*>(op.off), static_cast<int>(op.flags));
+                                 reinterpret_cast<socklen_t*>(op.off), flags);
             break;
         case io_code::connect:
             io_uring_prep_connect(&s, op.fd, static_cast<sockaddr*>(op.addr), op.len);
             break;
         case io_code::poll: io_uring_prep_poll_add(&s, op.fd, op.len); break;
         case io_code::read: io_uring_prep_read(&s, op.fd, op.addr, op.len, op.off); break;
-        case io_code::write: io_uring_prep_write(&s, op.fd, op.addr, op.len, op.off); break;
+        case io_code::write:
+            io_uring_prep_write(&s, op.fd, op.addr, op.len, op.off);
+            s.rw_flags = flags;
+            break;
         case io_code::fsync:
             io_uring_prep_fsync(&s, op.fd, op.flags != 0 ? IORING_FSYNC_DATASYNC : 0);
             break;
         case io_code::openat:
-            io_uring_prep_openat(&s, AT_FDCWD, static_cast<const char*>(op.addr),
-                                 static_cast<int>(op.flags), op.len);
+            io_uring_prep_openat(&s, AT_FDCWD, static_cast<const char*>(op.addr), flags, op.len);
             break;
-        case io_code::close: io_uring_prep_close(&s, op.fd); break;
         }
-        s.user_data = reinterpret_cast<std::uint64_t>(&op);
-        op_leaves(op);
+    }
+
+    /// Whether the kernel did not wait although the operation is to: it answers a read or write
+    /// of a terminal, and of some that do not block, with EAGAIN; and it tries to open a FIFO for
+    /// writing without waiting for a reader first. Then it goes on.
+    bool goes_on(io_op& op, int& res) noexcept {
+        // ERESTARTSYS and its like, which no program is to see; an open that is cancelled shows it.
+        if (res <= -512 && res >= -516) {
+            res = -EINTR;
+        }
+        bool again = false;
+        if (op.code == io_code::openat) {
+            again = res == -ENXIO && !op.wait_first && (op.flags & O_NONBLOCK) == 0;
+            op.wait_first = again;
+        } else {
+            const bool not_ready = res == -EAGAIN && op.off == io_op::no_position &&
+                                   traits_of(op.code).may_have_position;
+            again = std::exchange(op.wait_first, not_ready) ? not_ready || res >= 0 : not_ready;
+        }
+        if (again && op.cancel_sent) {  // the request came too late for this round
+            op.wait_first = again = false;
+            res = -ECANCELED;
+        }
+        if (again) {
+            hand_over(op);
+        }
+        return again;
     }
 
     mutable io_uring ring_;

@@ -10,20 +10,18 @@
 
 namespace ringo::detail {
 
+/// What is known of each is in lib/driver/op_table.hpp.
 enum class io_code : std::uint8_t {
-    nop,
     recv,     // addr, len, flags (MSG_*)
     send,     // addr, len, flags
-    recvmsg,  // addr: msghdr*
     sendmsg,  // addr: msghdr*, flags
     accept,   // addr: sockaddr*, off: socklen_t*, flags (SOCK_*)
     connect,  // addr: sockaddr*, len
     poll,     // len: events
     read,     // addr, len, off
-    write,    // addr, len, off
+    write,    // addr, len, off, flags (RWF_*)
     fsync,    // flags: 1 for data only
     openat,   // addr: path, len: mode, flags: O_*
-    close,
 };
 
 struct io_op;
@@ -46,9 +44,14 @@ struct io_home {
 /// One operation. Lives in the awaiter, and so in a frame that is not destroyed before the kernel
 /// has let go of it.
 struct io_op {
-    io_code code = io_code::nop;
+    /// As `off`: the descriptor is a stream, and does not block. The operation waits until it is
+    /// ready, as one on a socket does.
+    static constexpr std::uint64_t no_position = ~std::uint64_t{0};
+
+    io_code code = io_code::poll;
     bool in_flight = false;    // the driver knows it
     bool cancel_sent = false;  // and has asked the kernel to cancel it
+    bool wait_first = false;   // a stream's: only after readiness; an open: where it may block
     std::int32_t fd = -1;
     void* addr = nullptr;
     std::uint32_t len = 0;
