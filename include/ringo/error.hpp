@@ -19,6 +19,7 @@ enum class errc {
     bad_address,        ///< the text is not an address
     unexpected_end,     ///< the stream ended where more was needed
     too_long,           ///< a line or message over the limit
+    append_only,        ///< a position given for a file opened with O_APPEND
     embedded_nul,       ///< a path, host or address with a NUL byte, at which the system would stop
 };
 

@@ -18,6 +18,7 @@ public:
         case errc::bad_address: return "not a network address";
         case errc::unexpected_end: return "unexpected end of stream";
         case errc::too_long: return "message too long";
+        case errc::append_only: return "write at a position of a file opened with O_APPEND";
         case errc::embedded_nul: return "NUL byte in a name";
         }
         return "unknown ringo error";
@@ -27,6 +28,7 @@ public:
         case errc::canceled: return std::errc::operation_canceled;
         case errc::deadline_exceeded: return std::errc::timed_out;
         case errc::bad_address:
+        case errc::append_only:
         case errc::embedded_nul: return std::errc::invalid_argument;
         case errc::too_long: return std::errc::message_size;
         default: return {e, *this};

@@ -3,12 +3,18 @@
 #include <ringo/detail/io/fd_state.hpp>
 
 #include "../driver/driver.hpp"
+#include "../driver/system_calls.hpp"
 
 #include <poll.h>
 
+#include <cerrno>
 #include <mutex>
 
 namespace ringo::detail {
+
+static constexpr std::uint32_t events_of(fd_state::direction d) noexcept {
+    return d == fd_state::input ? POLLIN | POLLRDHUP : POLLOUT;
+}
 
 const detached_ops fd_state::readiness_ops{&fd_state::became_ready, &fd_state::release_readiness};
 
@@ -17,16 +23,18 @@ bool fd_state::watch(direction d) {
     if (ends(d)) {
         return true;
     }
-    if (readiness_[d] == nullptr) {
-        readiness_[d] = new readiness();
-        readiness_[d]->self = this;
-        readiness_[d]->dir = d;
-        readiness_[d]->code = io_code::poll;
-        readiness_[d]->fd = fd_;
-        readiness_[d]->len = d == input ? POLLIN | POLLRDHUP : POLLOUT;
-        readiness_[d]->detached = &readiness_ops;
+    if (readiness_ == nullptr) {
+        readiness_ = new readiness[2];
+        for (const direction k : {input, output}) {
+            readiness_[k].self = this;
+            readiness_[k].dir = k;
+            readiness_[k].code = io_code::poll;
+            readiness_[k].fd = fd_;
+            readiness_[k].len = events_of(k);
+            readiness_[k].detached = &readiness_ops;
+        }
     }
-    readiness& q = *readiness_[d];
+    readiness& q = readiness_[d];
     if (q.asked) {
         return true;
     }
@@ -90,8 +98,7 @@ bool fd_arm::prepare(bool may_wait) {
     lock_ = key(state_->lock_);
     {
         const std::lock_guard guard(state_->lock_);
-        const fd_state::readiness* const q = state_->readiness_[dir_];
-        const bool asked = q != nullptr && q->asked;
+        const bool asked = state_->is_asked(dir_);
         ready_ = state_->ends(dir_);
         // What has been asked has not been answered: not ready. And not, either, as long as the
         // turn is somebody else's.
@@ -100,9 +107,11 @@ bool fd_arm::prepare(bool may_wait) {
             return true;
         }
     }
-    pollfd p{state_->fd(),
-             static_cast<short>(dir_ == fd_state::input ? POLLIN | POLLRDHUP : POLLOUT), 0};
-    ready_ = ::poll(&p, 1, 0) != 0;
+    io_op look;
+    look.code = io_code::poll;
+    look.fd = state_->fd();
+    look.len = events_of(dir_);
+    ready_ = state_->calls().attempt(look) != -EAGAIN;
     return ready_ || !may_wait || state_->watch(dir_);
 }
 
@@ -124,8 +133,7 @@ bool fd_arm::link() {
         state_->queue_[dir_].push_back(node_);
         return true;
     }
-    const fd_state::readiness* const q = state_->readiness_[dir_];
-    if (q == nullptr || !q->asked) {
+    if (!state_->is_asked(dir_)) {
         return false;  // answered since prepare, or the turn has become free
     }
     node_.kind = fd_state::wants_readiness;
@@ -143,11 +151,13 @@ void fd_arm::won() noexcept { entered_ = node_.kind == fd_state::has_turn; }
 void fd_arm::enter() noexcept {
     entered_ = true;
     ++state_->users_;
-    if (state_->use_ == fd_state::use::in_turns) {
+    if (state_->in_turns()) {
         state_->turn_[dir_] = fd_state::an_arm;
     }
 }
 
+/// Before the call. False: somebody else has the turn again. True with an error in `over`: it is
+/// not to be made.
 bool fd_arm::begin_call(std::error_code& over) noexcept {
     in_vain_ = false;
     over = ended();
@@ -176,7 +186,7 @@ void fd_arm::end_call() noexcept {
     bool last = false;
     {
         const std::lock_guard guard(state_->lock_);
-        if (state_->use_ == fd_state::use::in_turns) {
+        if (state_->in_turns()) {
             state_->pass_on(dir_, woken);
         }
         last = --state_->users_ == 0;
@@ -187,9 +197,27 @@ void fd_arm::end_call() noexcept {
     }
 }
 
-void fd_arm::not_ready() noexcept {
+bool fd_arm::attempt(io_op& op, std::error_code& error) noexcept {
+    if (!begin_call(error)) {
+        return false;
+    }
+    if (error) {
+        return true;
+    }
+    op.fd = state_->fd();
+    op.res = state_->calls().attempt(op);
+    if (op.res >= 0) {
+        return true;
+    }
     end_call();
-    in_vain_ = true;
+    if (op.res == -EAGAIN) {
+        in_vain_ = true;
+        return false;
+    }
+    // A closed listener says that it does not listen.
+    error = state_->is_closed() ? make_error_code(errc::closed)
+                                : std::error_code(-op.res, std::system_category());
+    return true;
 }
 
 void fd_arm::hand_over(fd_op& op) noexcept {

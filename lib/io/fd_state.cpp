@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <ringo/detail/io/fd_state.hpp>
 
-#include <unistd.h>
+#include "../driver/system_calls.hpp"
 
 #include <cerrno>
 #include <memory>
@@ -9,10 +9,7 @@
 
 namespace ringo::detail {
 
-fd_state::~fd_state() {
-    delete readiness_[input];
-    delete readiness_[output];
-}
+fd_state::~fd_state() { delete[] readiness_; }
 
 void fd_state::unref() noexcept {
     if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
@@ -21,7 +18,7 @@ void fd_state::unref() noexcept {
 }
 
 void fd_state::last_user_has_gone() noexcept {
-    ::close(fd_);
+    calls_->close(fd_);
     unref();
 }
 
@@ -49,7 +46,7 @@ void fd_state::cancel_ops(direction d, wake_list& woken) noexcept {
     while (wait_node* n = selects_[d].claim_front()) {
         woken.push(n->owner);
     }
-    if (use_ == use::side_by_side) {
+    if (!in_turns()) {
         for (wait_node* n = queue_[d].front(); n != nullptr; n = n->next) {
             auto* const r = static_cast<routine*>(n->owner);
             io_cancel(r, r->state.load(std::memory_order_seq_cst));
@@ -81,9 +78,9 @@ void fd_state::close() noexcept {
         for (const direction d : {input, output}) {
             ends_[d].fetch_or(closed, std::memory_order_seq_cst);
             cancel_ops(d, woken);
-            if (readiness_[d] != nullptr && readiness_[d]->asked) {
+            if (is_asked(d)) {
                 ref();  // the request's
-                io_cancel_detached(*readiness_[d], readiness_[d]->home);
+                io_cancel_detached(readiness_[d], readiness_[d].home);
             }
             old[d] = std::exchange(timers_[d], nullptr);
         }
@@ -218,7 +215,7 @@ bool fd_op::begin() noexcept {
                 return false;
             }
             ++s->users_;
-            if (s->use_ == fd_state::use::side_by_side) {
+            if (!s->in_turns()) {
                 place_ = place::in_queue;
                 std::construct_at(&node_, me);
                 s->queue_[dir_].push_back(node_);
@@ -281,8 +278,10 @@ ringo::result<std::size_t> fd_op::outcome() noexcept {
     if (state_ == nullptr) {
         return errc::closed;
     }
-    const std::error_code e =
-        res == -ECANCELED ? state_->why(dir_, r) : std::error_code(-res, std::system_category());
+    // A closed listener tells an accept that it does not listen.
+    const std::error_code e = res == -ECANCELED || state_->is_closed()
+                                  ? state_->why(dir_, r)
+                                  : std::error_code(-res, std::system_category());
     end();
     return e;
 }

@@ -13,10 +13,11 @@
 #include <ringo/select.hpp>
 #include <ringo/time.hpp>
 
-#include "socket.hpp"
+#include "../driver/system_calls.hpp"
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 
 namespace ringo::net {
 
@@ -119,11 +120,12 @@ task<result<tcp_stream>> dial_any(std::vector<address> to, duration head_start) 
 }  // namespace detail
 
 task<result<tcp_stream>> dial(address to) {
-    const int fd = open_socket(to.family());
+    ringo::detail::system_calls& calls = ringo::detail::calls_at_hand();
+    const int fd = calls.socket(to.family(), SOCK_STREAM);
     if (fd < 0) {
-        co_return last_error();
+        co_return std::error_code(-fd, std::system_category());
     }
-    detail::fd_handle handle(fd);
+    detail::fd_handle handle(calls, fd, ringo::detail::fd_kind::socket);
     const std::error_code e = co_await detail::connect_awaiter(handle.get(), to);
     if (e) {
         co_return e;

@@ -3,6 +3,7 @@
 #include <ringo/net/tcp.hpp>
 
 #include "../base/nul.hpp"
+#include "../driver/system_calls.hpp"
 
 #include <netdb.h>
 
@@ -21,20 +22,15 @@ task<result<std::vector<address>>> resolve(std::string text) {
     std::vector<address> found;
     int error = 0;
     int system_error = 0;
+    ringo::detail::system_calls& calls = ringo::detail::calls_at_hand();
     auto look_up = [&] {
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_STREAM;
-        hints.ai_flags = AI_ADDRCONFIG;
-        addrinfo* list = nullptr;
-        error = ::getaddrinfo(parts->host.empty() ? nullptr : parts->host.c_str(),
-                              parts->port.c_str(), &hints, &list);
+        error = calls.resolve(
+            parts->host.empty() ? nullptr : parts->host.c_str(), parts->port.c_str(),
+            [](void* to, const sockaddr* a, socklen_t size) {
+                static_cast<std::vector<address>*>(to)->push_back(address::from_sockaddr(a, size));
+            },
+            &found);
         system_error = errno;
-        for (const addrinfo* i = list; error == 0 && i != nullptr; i = i->ai_next) {
-            found.push_back(address::from_sockaddr(i->ai_addr, i->ai_addrlen));
-        }
-        if (list != nullptr) {
-            ::freeaddrinfo(list);
-        }
     };
     std::error_code ended;
     try {

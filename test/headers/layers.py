@@ -33,5 +33,13 @@ for path in sorted(sources):
             bad.append(f"{rel}:{n}: <{inc}> is a layer above")
         if rel.startswith("lib/driver/") and re.match(r"((\.\./)+(net|fs|channel|sync)/|ringo/(net|fs)/)", inc):
             bad.append(f"{rel}:{n}: <{inc}>: a driver knows operations only")
+# Whoever plays the kernel has to see every call on a descriptor: see lib/driver/system_calls.hpp.
+CALLS = re.compile(r"(?<![\w:>])::(socket|bind|listen|accept4?|connect|shutdown|[gs]etsockopt|getsockname|getpeername|"
+                   r"recv\w*|send\w*|p?read\w*|p?write\w*|open\w*|close|fcntl|lseek|fstat|ftruncate|f\w*sync|p?poll|"
+                   r"epoll_\w+|getaddrinfo)\(")
+for path in sorted(p for folder in ("io", "net", "fs") for p in (root / "lib" / folder).rglob("*.[ch]pp")):
+    for n, line in enumerate(path.read_text().splitlines(), 1):
+        if m := CALLS.search(line.split("//")[0]):
+            bad.append(f"{path.relative_to(root).as_posix()}:{n}: ::{m[1]} is for lib/driver, see system_calls.hpp")
 print("\n".join(bad) or "layers: fine")
 sys.exit(1 if bad else 0)

@@ -20,10 +20,13 @@ namespace ringo::fs {
 namespace detail {
 using namespace ringo::detail;
 
-/// The awaiter of read_at, write_at and sync.
+/// The awaiter of a file's operations.
 class RINGO_API file_awaiter : public fd_op {
 public:
-    file_awaiter(fd_state* s, io_code c, void* data, std::size_t size, std::uint64_t at) noexcept;
+    enum class place : bool { at, end };
+
+    file_awaiter(fd_state* s, io_code c, void* data, std::size_t size, std::uint64_t at,
+                 place p = place::at) noexcept;
     bool await_ready() const noexcept { return ready_; }
     bool await_suspend(ringo::detail::awaiting_frame) noexcept { return begin(); }
     io_result await_resume() noexcept;
@@ -31,54 +34,68 @@ public:
 private:
     friend class file_arm;
     static bool more(io_op* op, bool cancel_requested) noexcept;
+    bool is_stream() const noexcept;
     std::size_t total_;
     std::size_t done_ = 0;
+    std::error_code refused_;
     bool ready_;
 };
 
 /// An operation on a file as an arm of a select. As far as the system is concerned a file is always
-/// ready; so it is an arm that can always happen, and takes its time when it does.
+/// ready; so it is an arm that can always happen, and takes its time when it does. A stream is as
+/// ready as a socket.
 class RINGO_API file_arm final : public fd_arm {
 public:
     using result = io_result;
-    explicit file_arm(file_awaiter&& a) noexcept
-        : fd_arm(nullptr, fd_state::input, true), op_(std::move(a)) {}
+    explicit file_arm(file_awaiter&& a) noexcept;
     file_arm(file_arm&&) noexcept = default;
-    static constexpr bool perform() noexcept { return true; }
-    task<> rest() { result_ = co_await std::move(op_); }
+    bool perform() noexcept;
+    task<> rest();
     result take() noexcept { return std::move(result_); }
 
 private:
     file_awaiter op_;
     result result_{std::size_t{0}};
+    bool waits_;         // for readiness
+    bool done_ = false;  // nothing is left for rest
 };
 }  // namespace detail
 
 /// An open file. Closed when it goes.
 ///
-/// Positions are explicit, so any number of tasks may read and write at once.
+/// Positions are explicit, so any number of tasks may read and write at once. A position beyond
+/// INT64_MAX is std::errc::invalid_argument.
 ///
-/// For what is ready at any time, as regular files are. An operation that the system blocks (on a
-/// FIFO, a terminal, a network file system that does not answer) can be cancelled with io_uring;
-/// with backend::epoll it holds one of four threads for files until the system answers, and
-/// cancellation and the end of the runtime wait for that.
+/// What has no positions, such as a FIFO or a terminal, is a **stream**: it is read and written
+/// like a socket, whatever the position. A read waits for bytes and takes what is there, a write is
+/// whole and has its turn, and as an arm of a select both wait until the stream is ready.
+///
+/// A regular file may block all the same, on a network file system that does not answer: with
+/// backend::epoll that holds one of four threads for files until the system answers, and
+/// cancellation and the end of the runtime wait for it.
 /// **Thread safety**: all members from any task.
 class RINGO_API file {
 public:
     file() noexcept = default;
 
-    /// Reads up to the size of `buffer` from position `at`; less only at the end of the file.
+    /// Reads up to the size of `buffer` from position `at`; less only at the end of the file. From
+    /// a stream, what is there: waits while nothing is, and while it is the turn of others who
+    /// read.
     ///
     /// **Resumes** on a worker. **Result**: bytes read, 0 at the end of the file. **Cancellation**:
-    /// ends with the context's err() once the kernel has let go of the buffer. **Cancel safety**:
-    /// when it loses a select, nothing has been read.
+    /// ends with the context's err() once the kernel has let go of the buffer; bytes of a stream
+    /// that have arrived are returned instead. **Cancel safety**: when it loses a select, nothing
+    /// has been read.
     [[nodiscard("read_at does nothing until it is awaited")]] detail::file_awaiter
     read_at(std::span<std::byte> buffer, std::uint64_t at) const noexcept {
         return detail::file_awaiter(fd_.get(), detail::io_code::read, buffer.data(), buffer.size(),
                                     at);
     }
     /// Writes all of `bytes` at position `at`. As read_at; transferred() tells how far an error let
-    /// it come.
+    /// it come. To a stream nobody else writes in between.
+    ///
+    /// **Result**: the size of `bytes`, or an error: errc::append_only for a file that has been
+    /// opened with O_APPEND, which would ignore the position; see append.
     [[nodiscard("write_at does nothing until it is awaited")]] detail::file_awaiter
     write_at(std::span<const std::byte> bytes, std::uint64_t at) const noexcept {
         return detail::file_awaiter(fd_.get(), detail::io_code::write,
@@ -88,6 +105,20 @@ public:
     [[nodiscard("write_at does nothing until it is awaited")]] detail::file_awaiter
     write_at(std::string_view text, std::uint64_t at) const noexcept {
         return write_at(std::as_bytes(std::span(text)), at);
+    }
+    /// Writes all of `bytes` at the end of the file, wherever that is: as write_at. When the system
+    /// writes it in one piece, as it does with what is not large, nothing of another append is in
+    /// between.
+    [[nodiscard("append does nothing until it is awaited")]] detail::file_awaiter
+    append(std::span<const std::byte> bytes) const noexcept {
+        return detail::file_awaiter(fd_.get(), detail::io_code::write,
+                                    const_cast<std::byte*>(bytes.data()), bytes.size(), 0,
+                                    detail::file_awaiter::place::end);
+    }
+    /// @overload
+    [[nodiscard("append does nothing until it is awaited")]] detail::file_awaiter
+    append(std::string_view text) const noexcept {
+        return append(std::as_bytes(std::span(text)));
     }
     /// Waits until what has been written is on the device (fdatasync).
     ///
@@ -119,9 +150,8 @@ private:
 /// Opens a file; `flags` are those of open(2), O_CLOEXEC is added.
 ///
 /// **Resumes** on a worker. **Result**: the file, or the error of open(2); errc::embedded_nul for a
-/// path with a NUL byte. **Cancellation**: ends
-/// with the context's err(); for files that block to be opened see file. **Cancel safety**: a file
-/// that has been opened for nobody is closed.
+/// path with a NUL byte. **Cancellation**: ends with the context's err(), also while it waits for
+/// the other end of a FIFO. **Cancel safety**: a file that has been opened for nobody is closed.
 RINGO_API task<result<file>> open(std::string path, int flags = O_RDONLY, mode_t mode = 0644);
 
 }  // namespace ringo::fs

@@ -2,14 +2,11 @@
 // Owns TCP: net::listen, net::dial, tcp_listener, tcp_stream.
 #pragma once
 
-#include <ringo/detail/io/fd_state.hpp>
+#include <ringo/detail/io/stream_ops.hpp>
 #include <ringo/net/address.hpp>
 #include <ringo/result.hpp>
 #include <ringo/task.hpp>
 
-#include <sys/uio.h>
-
-#include <array>
 #include <cstddef>
 #include <span>
 #include <string>
@@ -20,77 +17,6 @@ namespace ringo::net {
 
 namespace detail {
 using namespace ringo::detail;
-
-/// The awaiter of read.
-class RINGO_API read_awaiter : public fd_op {
-public:
-    read_awaiter(fd_state* s, std::span<std::byte> b) noexcept;
-    bool await_ready() const noexcept { return len == 0; }
-    bool await_suspend(ringo::detail::awaiting_frame) noexcept { return begin(); }
-    result<std::size_t> await_resume() noexcept;
-
-private:
-    friend class read_arm;
-};
-
-/// The awaiter of write and writev.
-class RINGO_API write_awaiter : public fd_op {
-public:
-    write_awaiter(fd_state* s, std::span<const std::byte> b) noexcept;
-    write_awaiter(fd_state* s, std::span<const std::span<const std::byte>> parts);
-    bool await_ready() const noexcept { return total_ == 0; }
-    bool await_suspend(ringo::detail::awaiting_frame) noexcept {
-        aim();
-        return begin();
-    }
-    io_result await_resume() noexcept;
-
-private:
-    friend class write_arm;
-    static bool more(io_op* op, bool cancel_requested) noexcept;
-    void aim() noexcept;
-    std::size_t total_ = 0;
-    std::size_t done_ = 0;
-    const std::byte* data_ = nullptr;
-    std::vector<iovec> parts_;
-    std::size_t part_ = 0;
-    msghdr msg_{};
-};
-
-class accept_awaiter;
-
-/// read as an arm of a select.
-class RINGO_API read_arm final : public fd_arm {
-public:
-    using result = ringo::result<std::size_t>;
-    explicit read_arm(read_awaiter&& a) noexcept;
-    read_arm(read_arm&&) noexcept = default;
-    /// Tries it. False: not ready after all.
-    bool perform() noexcept;
-    result take() noexcept { return std::move(result_); }
-
-private:
-    void* data_;
-    std::size_t size_;
-    result result_{std::size_t{0}};
-};
-
-/// write as an arm of a select.
-class RINGO_API write_arm final : public fd_arm {
-public:
-    using result = io_result;
-    explicit write_arm(write_awaiter&& a) noexcept;
-    write_arm(write_arm&&) noexcept = default;
-    bool perform() noexcept;
-    /// Sends what did not fit at once.
-    task<> rest();
-    result take() noexcept { return std::move(result_); }
-
-private:
-    write_awaiter write_;
-    result result_{std::size_t{0}};
-    bool done_ = true;
-};
 }  // namespace detail
 
 /// A TCP connection. Closed when it goes.
@@ -189,6 +115,7 @@ public:
     explicit tcp_stream(detail::fd_handle fd) noexcept : fd_(std::move(fd)) {}
 
 private:
+    result<> set_option(int level, int name, bool on) const;
     detail::fd_handle fd_;
 };
 
@@ -296,10 +223,6 @@ RINGO_API task<result<std::vector<address>>> resolve(std::string host_port);
 }  // namespace ringo::net
 
 namespace ringo::detail {
-template <>
-struct arm_of<net::detail::read_awaiter> : std::type_identity<net::detail::read_arm> {};
-template <>
-struct arm_of<net::detail::write_awaiter> : std::type_identity<net::detail::write_arm> {};
 template <>
 struct arm_of<net::detail::accept_operation> : std::type_identity<net::detail::accept_arm> {};
 }  // namespace ringo::detail

@@ -38,7 +38,8 @@
 // last, and no turn is lost: who has it waits for nothing but the kernel, and ends.
 //
 // Those who accept, and files, where everybody brings a position, need no turns: the operations on
-// such a descriptor run side by side, and queue_ lists all of them.
+// such a descriptor run side by side, and queue_ lists all of them. Pipes and terminals are
+// streams, even when they have been opened as files.
 //
 // Life
 // ----
@@ -67,19 +68,31 @@ namespace ringo::detail {
 
 class fd_op;
 class fd_arm;
+class system_calls;
+
+/// What a descriptor is.
+enum class fd_kind : std::uint8_t {
+    socket,    // of streams
+    stream,    // a pipe, a terminal: does not block
+    listener,  // accepts connections
+    file,      // has positions
+    append     // a file that is written at its end only (O_APPEND)
+};
 
 /// Shared by the user's handle and the operations in flight.
 class RINGO_API alignas(64) fd_state {
 public:
     enum direction : std::uint8_t { input, output };
-    /// How operations of one direction run.
-    enum class use : std::uint8_t { in_turns, side_by_side };
 
-    explicit fd_state(int fd, use u = use::in_turns) noexcept : fd_(fd), use_(u) {}
+    fd_state(system_calls& calls, int fd, fd_kind kind) noexcept
+        : fd_(fd), kind_(kind), calls_(&calls) {}
     fd_state(const fd_state&) = delete;
     fd_state& operator=(const fd_state&) = delete;
 
     int fd() const noexcept { return fd_; }
+    fd_kind kind() const noexcept { return kind_; }
+    /// Who performs the calls on the descriptor.
+    system_calls& calls() const noexcept { return *calls_; }
     bool is_closed() const noexcept {
         return (ends_[input].load(std::memory_order_acquire) & closed) != 0;
     }
@@ -129,8 +142,12 @@ private:
     static constexpr std::uintptr_t an_arm = 1;
 
     ~fd_state();
+    bool in_turns() const noexcept { return kind_ <= fd_kind::stream; }
     void last_user_has_gone() noexcept;  // without the lock
     // With lock_ held:
+    bool is_asked(direction d) const noexcept {
+        return readiness_ != nullptr && readiness_[d].asked;
+    }
     bool ends(direction d) const noexcept { return ends_[d].load(std::memory_order_relaxed) != 0; }
     void pass_on(direction d, wake_list& woken) noexcept;
     void cancel_ops(direction d, wake_list& woken) noexcept;
@@ -143,7 +160,7 @@ private:
     std::atomic<std::uint32_t> refs_{2};
     std::uint32_t users_ = 1;
     spin_lock lock_;
-    const use use_;
+    const fd_kind kind_;
     // Why operations end; changed under lock_, looked at also without.
     std::atomic<std::uint8_t> ends_[2] = {};
     std::uintptr_t turn_[2] = {nobody, nobody};  // or an_arm, or the routine of the fd_op
@@ -151,7 +168,8 @@ private:
 
     wait_queue selects_[2];  // that wait for readiness
     deadline_timer* timers_[2] = {nullptr, nullptr};
-    readiness* readiness_[2] = {nullptr, nullptr};
+    readiness* readiness_ = nullptr;  // an array of two, from the first select on
+    system_calls* const calls_;
 };
 static_assert(sizeof(fd_state) == 128);
 
@@ -171,18 +189,18 @@ protected:
     fd_arm(fd_state* s, fd_state::direction d, bool at_once) noexcept;
     fd_arm(fd_arm&& other) noexcept;
     ~fd_arm();
-    /// Before the call. False: somebody else has the turn again. True with an error in `over`:
-    /// it is not to be made. True: it may be made; end_call or hand_over follows.
-    bool begin_call(std::error_code& over) noexcept;
+    /// Makes the call. False: the descriptor is not ready after all, or it is somebody else's turn
+    /// again. True: `op.res` is what came of it, and end_call or hand_over follows; or, when there
+    /// is an `error`, nothing does.
+    bool attempt(io_op& op, std::error_code& error) noexcept;
     void end_call() noexcept;
-    /// Instead, after a call that has found the descriptor not ready.
-    void not_ready() noexcept;
     /// `op`, which is about to be awaited, does the rest: it gets the turn.
     void hand_over(fd_op& op) noexcept;
 
     fd_state* state_;
 
 private:
+    bool begin_call(std::error_code& over) noexcept;
     std::error_code ended() const noexcept;
     void enter() noexcept;
     spin_lock own_;  // for those that are ready at once
@@ -233,8 +251,8 @@ private:
 class RINGO_API fd_handle {
 public:
     fd_handle() noexcept = default;
-    explicit fd_handle(int fd, fd_state::use u = fd_state::use::in_turns)
-        : s_(fd < 0 ? nullptr : new fd_state(fd, u)) {}
+    fd_handle(system_calls& calls, int fd, fd_kind kind)
+        : s_(fd < 0 ? nullptr : new fd_state(calls, fd, kind)) {}
     fd_handle(fd_handle&& other) noexcept : s_(std::exchange(other.s_, nullptr)) {}
     fd_handle& operator=(fd_handle&& other) noexcept {
         std::swap(s_, other.s_);
