@@ -119,7 +119,11 @@ task<result<tcp_stream>> dial_any(std::vector<address> to, duration head_start) 
 
 }  // namespace detail
 
-task<result<tcp_stream>> dial(address to) {
+namespace {
+
+/// One attempt. `to_itself`: the port has not been another's, so it was given to the socket as its
+/// own, and TCP connects that to itself.
+task<result<tcp_stream>> connect(address to, bool* to_itself) {
     ringo::detail::system_calls& calls = ringo::detail::calls_at_hand();
     const int fd = calls.socket(to.family(), SOCK_STREAM);
     if (fd < 0) {
@@ -131,8 +135,26 @@ task<result<tcp_stream>> dial(address to) {
         co_return e;
     }
     tcp_stream s(std::move(handle));
+    const address self = s.local_address();
+    *to_itself = self.port() == to.port() && to.port() != 0 && self == s.remote_address();
     (void)s.set_no_delay(true);
     co_return s;
+}
+
+}  // namespace
+
+task<result<tcp_stream>> dial(address to) {
+    // As in Go: again, with another port of one's own.
+    bool to_itself = false;
+    for (int i = 0; i < 3; ++i) {
+        to_itself = false;
+        result<tcp_stream> s = co_await connect(to, &to_itself);
+        const bool no_port = s.error() == std::errc::address_not_available;
+        if (!to_itself && !(no_port && i < 2)) {
+            co_return s;
+        }
+    }
+    co_return std::error_code(ECONNREFUSED, std::system_category());
 }
 
 task<result<tcp_stream>> dial(std::string to) {

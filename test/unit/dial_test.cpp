@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Happy eyeballs: net::detail::dial_any with addresses of 127.0.0.1 that accept, refuse, or never
 // answer. A head start of an hour shows what does not wait for it.
+#include "driver/driver.hpp"
+#include "driver/system_calls.hpp"
 #include "net/dial.hpp"
 
 #include "../support/co_test.hpp"
@@ -11,11 +13,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <initializer_list>
+#include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -281,4 +287,61 @@ TEST_CASE("one address is dialled directly: without further tasks, without a tim
             CHECK(s.error() == errc::canceled);
         }
     });
+}
+
+namespace {
+
+/// The kernel, but for the ports it gives: the first few sockets get the one that is dialled.
+class unlucky_calls final : public detail::system_calls {
+public:
+    int socket(int family, int type) noexcept override {
+        const int fd = system_calls::socket(family, type);
+        const int reuse = 1;
+        if (made++ < unlucky) {
+            (void)set_option(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+            (void)bind(fd, port.data(), port.size());
+        }
+        return fd;
+    }
+    int unlucky = 0;
+    int made = 0;
+    address port;
+};
+
+class unlucky_kernel final : public detail::io_provider {
+public:
+    std::unique_ptr<detail::driver> make_driver(const detail::driver_options& o) override {
+        const char* const wish = std::getenv("RINGO_BACKEND");
+        int error = 0;
+        return wish != nullptr && std::string_view(wish) == "epoll"
+                   ? detail::make_epoll_driver(o, error)
+                   : detail::make_uring_driver(o, error);
+    }
+    detail::system_calls& calls() noexcept override { return calls_; }
+    unlucky_calls calls_;
+};
+
+}  // namespace
+
+TEST_CASE("a port nobody listens at is refused, though TCP connects its own socket to it") {
+    const ringo::test::watchdog dog;
+    for (const int unlucky : {1, 2, 3}) {
+        CAPTURE(unlucky);
+        unlucky_kernel kernel;
+        {
+            const refusing free;
+            kernel.calls_.port = free.at();
+        }
+        kernel.calls_.unlucky = unlucky;
+        options o;
+        o.workers = 1;
+        o.io_from = &kernel;
+        runtime rt(o);
+        const std::error_code e = rt.block_on([&]() -> task<std::error_code> {
+            const result<net::tcp_stream> s = co_await net::dial(kernel.calls_.port);
+            co_return s.error();
+        });
+        CHECK(e == std::errc::connection_refused);
+        CHECK(kernel.calls_.made == std::min(unlucky + 1, 3));
+    }
 }
