@@ -66,6 +66,14 @@ void fd_state::cancel_ops(direction d, wake_list& woken) noexcept {
     }
 }
 
+// An accept that waits keeps the socket alive, and so the port taken, until the kernel has let go
+// of it. Until then we are a user, so the number is still ours.
+bool fd_state::stop_listening() noexcept {
+    (void)calls_->shutdown(fd_, SHUT_RDWR);
+    const std::lock_guard guard(lock_);
+    return --users_ == 0;
+}
+
 void fd_state::close() noexcept {
     deadline_timer* old[2] = {};
     wake_list woken;
@@ -84,9 +92,12 @@ void fd_state::close() noexcept {
             }
             old[d] = std::exchange(timers_[d], nullptr);
         }
-        last = --users_ == 0;
+        last = kind_ != fd_kind::listener && --users_ == 0;
     }
     woken.wake_all();
+    if (kind_ == fd_kind::listener) {
+        last = stop_listening();
+    }
     for (deadline_timer* t : old) {
         if (t != nullptr && timer_disarm(*t)) {
             delete t;

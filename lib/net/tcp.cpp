@@ -126,6 +126,19 @@ task<> accept_arm::rest() {
 
 result<tcp_stream> tcp_stream::from_fd(int fd) {
     system_calls& calls = calls_at_hand();
+    int type = 0;
+    socklen_t n = sizeof(type);
+    if (const int e = calls.get_option(fd, SOL_SOCKET, SO_TYPE, &type, &n); e < 0) {
+        return error_of(e);
+    }
+    if (type != SOCK_STREAM) {
+        return error_of(-EPROTOTYPE);
+    }
+    net::address peer;
+    n = address::capacity();
+    if (const int e = calls.remote_address(fd, peer.data(), &n); e < 0) {
+        return error_of(e);
+    }
     if (const int e = calls.set_non_blocking(fd); e < 0) {
         return error_of(e);
     }

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -474,5 +475,70 @@ TEST_CASE("an IPv4 client of a listener on every address has an IPv4 address") {
         CHECK(s->remote_address() == c->local_address());
         CHECK(s->local_address() == c->remote_address());
         CHECK(s->remote_address().ip() == "127.0.0.1");
+    });
+}
+
+TEST_CASE("from_fd takes connected sockets of streams, and nothing else") {
+    run_at(1, []() -> task<> {
+        const std::size_t before = open_descriptors();
+        const auto error = [](int fd) {
+            const std::error_code e = net::tcp_stream::from_fd(fd).error();
+            ::close(fd);  // still ours
+            return e;
+        };
+        CHECK(error(::eventfd(0, EFD_CLOEXEC)) == std::errc::not_a_socket);
+        CHECK(error(::open("/dev/null", O_RDONLY | O_CLOEXEC)) == std::errc::not_a_socket);
+        std::array<int, 2> pipe{};
+        REQUIRE(::pipe(pipe.data()) == 0);
+        CHECK(error(pipe[0]) == std::errc::not_a_socket);
+        CHECK(error(pipe[1]) == std::errc::not_a_socket);
+        for (const int type : {SOCK_DGRAM, SOCK_SEQPACKET}) {
+            std::array<int, 2> pair{};
+            REQUIRE(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair.data()) == 0);
+            CHECK(error(pair[0]) == std::errc::wrong_protocol_type);
+            ::close(pair[1]);
+        }
+        CHECK(error(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) == std::errc::not_connected);
+        {
+            const result<net::tcp_listener> l = co_await net::listen("127.0.0.1:0");
+            CHECK(net::tcp_stream::from_fd(l->native_handle()).error() == std::errc::not_connected);
+        }
+        CHECK(net::tcp_stream::from_fd(-1).error() == std::errc::bad_file_descriptor);
+        CHECK(open_descriptors() == before);
+    });
+}
+
+TEST_CASE("a listener that is closed has let go of its port, whoever still waits") {
+    run_at(2, []() -> task<> {
+        net::address at;
+        {
+            const result<net::tcp_listener> first = co_await net::listen("127.0.0.1:0");
+            at = first->address();
+        }
+        for (int i = 0; i < ringo::test::scaled(200); ++i) {
+            CAPTURE(i);
+            const result<net::tcp_listener> l = co_await net::listen(at);
+            REQUIRE(l);
+            std::error_code waiting;
+            auto accepted = go([&]() -> task<> {
+                if (i % 2 == 0) {
+                    const result<net::tcp_stream> c = co_await l->accept();
+                    waiting = c.error();
+                } else {
+                    auto took = [&](result<net::tcp_stream> c) { waiting = c.error(); };
+                    co_await select(on(l->accept(), took), on(after(1h), [] {}));
+                }
+            });
+            if (i % 3 == 0) {
+                co_await sleep(200us);
+            }
+            l->close();
+            const result<net::tcp_listener> next = co_await net::listen(at);
+            CHECK_MESSAGE(next, next.error().message());
+            co_await accepted;
+            CHECK(waiting == errc::closed);
+            const result<net::tcp_stream> late = co_await l->accept();
+            CHECK(late.error() == errc::closed);
+        }
     });
 }

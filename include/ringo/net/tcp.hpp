@@ -31,7 +31,9 @@ class RINGO_API tcp_stream {
 public:
     /// Closed: every operation fails with errc::closed.
     tcp_stream() noexcept = default;
-    /// Takes over a connected socket, and makes it non-blocking.
+    /// Takes over a connected socket of streams, and makes it non-blocking.
+    /// @return std::errc::not_a_socket, wrong_protocol_type (of datagrams), not_connected, or what
+    /// else is wrong with it; it is still yours then
     static result<tcp_stream> from_fd(int fd);
 
     /// Reads what is there, at most the size of `buffer`; waits while nothing is, and while it is
@@ -176,7 +178,8 @@ public:
 
     /// The address it listens on, with the port the system chose.
     const net::address& address() const noexcept { return address_; }
-    /// Ends a waiting accept with errc::closed. Idempotent.
+    /// Ends a waiting accept with errc::closed. Nobody can connect any more when it returns, and
+    /// the port may be listened on again. Idempotent.
     void close() const noexcept { fd_.close(); }
     /// True until it is closed.
     explicit operator bool() const noexcept { return static_cast<bool>(fd_); }

@@ -144,6 +144,7 @@ private:
     ~fd_state();
     bool in_turns() const noexcept { return kind_ <= fd_kind::stream; }
     void last_user_has_gone() noexcept;  // without the lock
+    bool stop_listening() noexcept;      // likewise; true: the last user has gone
     // With lock_ held:
     bool is_asked(direction d) const noexcept {
         return readiness_ != nullptr && readiness_[d].asked;
