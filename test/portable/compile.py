@@ -47,8 +47,12 @@ def compile_one(source):
     return None if r.returncode == 0 else r.stderr[:3000]
 
 
-sources = sorted((root / "lib").rglob("*.cpp")) + [root / "samples" / "tour" / "tour.cpp"]
-bad = 0 if len(sources) > 10 else 1
+# A later standard is for users: what they include. Elsewhere the library itself has to compile.
+sources = [root / "samples" / "tour" / "tour.cpp", root / "samples" / "chat.cpp"]
+if where != "c++23":
+    sources += sorted((root / "lib").rglob("*.cpp"))
+    assert len(sources) > 20
+bad = 0
 with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     for source, complaint in zip(sources, pool.map(compile_one, sources)):
         if complaint is not None:

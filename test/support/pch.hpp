@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What nearly every test includes, compiled once for a program of tests.
-#pragma once
-
+// What nearly every test includes, compiled once for a program of tests; nobody includes this.
 #include "co_test.hpp"
 
 #include <doctest/doctest.h>
