@@ -18,7 +18,7 @@ namespace ringo::net {
 
 /// An IPv4 or IPv6 address with its port, or the path of a Unix socket. A value; never allocates.
 ///
-/// An IPv4 address that comes as IPv6, [::ffff:1.2.3.4], as the kernel shows the clients of a
+/// An IPv4 address that comes mapped into IPv6, as the kernel shows the clients of a
 /// listener for both, is the IPv4 address 1.2.3.4.
 /// **Thread safety**: that of a plain value.
 class RINGO_API address {
