@@ -110,9 +110,9 @@ public:
     /// writes it in one piece, as it does with what is not large, nothing of another append is in
     /// between.
     ///
-    /// **Resumes** on a worker. **Result**: the size of `bytes`, or an error. **Cancellation**: ends
-    /// with the context's err() once the kernel has let go of the bytes; what has been written is
-    /// not known then. **Cancel safety**: when it loses a select, nothing has been written.
+    /// **Resumes** on a worker. **Result**: the size of `bytes`, or an error. **Cancellation**:
+    /// ends with the context's err() once the kernel has let go of the bytes; what has been written
+    /// is not known then. **Cancel safety**: when it loses a select, nothing has been written.
     [[nodiscard("append does nothing until it is awaited")]] detail::file_awaiter
     append(std::span<const std::byte> bytes) const noexcept {
         return detail::file_awaiter(fd_.get(), detail::io_code::write,
