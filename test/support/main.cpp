@@ -41,7 +41,8 @@ int main(int argc, char** argv) {
     if (context.shouldExit()) {  // a query, such as --list-test-cases
         return status;
     }
-    if (run_by_doctest == 0) {
+    // Without a filter there is nothing wrong: ThreadSanitizer leaves some programs without a test.
+    if (run_by_doctest == 0 && argc > 1) {
         std::fprintf(stderr, "no test passes the filters\n");
         return 1;
     }
