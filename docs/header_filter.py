@@ -15,7 +15,7 @@ import sys
 # By header, or by folder; a header that is not here has no place in the reference yet.
 MODULES = {
     "task.hpp": "tasks", "go.hpp": "tasks", "scope.hpp": "tasks", "when_all.hpp": "tasks",
-    "blocking.hpp": "tasks", "awaitable.hpp": "tasks",
+    "blocking.hpp": "tasks", "spawn_site.hpp": "tasks",
     "channel.hpp": "channels",
     "select.hpp": "select", "selectable.hpp": "select",
     "context.hpp": "context", "after_func.hpp": "context", "stop_token.hpp": "context",

@@ -7,11 +7,11 @@
 #include <ringo/detail/alarm.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/spawn.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 
 #include <concepts>
 #include <memory>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -61,8 +61,7 @@ private:
 /// @throws std::logic_error when there is no runtime in the process; std::bad_alloc
 /// **Thread safety**: from any thread.
 template <detail::func F>
-stop_func after_func(const context& ctx, F f,
-                     std::source_location at = std::source_location::current());
+stop_func after_func(const context& ctx, F f, spawn_site at = {});
 
 /// A function that is due at some time; see after_func. Dropping it stops nothing.
 ///
@@ -100,7 +99,7 @@ private:
 /// @throws std::logic_error when there is no runtime in the process; std::bad_alloc
 /// **Thread safety**: from any thread.
 template <detail::func F>
-func_timer after_func(duration d, F f, std::source_location at = std::source_location::current());
+func_timer after_func(duration d, F f, spawn_site at = {});
 
 // --- inside
 // ---------------------------------------------------------------------------------------
@@ -117,15 +116,15 @@ public:
     virtual routine* make(const std::shared_ptr<func_box>& self, context_state* under) = 0;
 
 protected:
-    explicit func_box(std::source_location at) noexcept : at_(at) {}
-    static routine* detached(std::source_location at, context_state* under, task<> t);
-    std::source_location at_;
+    explicit func_box(spawn_site at) noexcept : at_(at) {}
+    static routine* detached(spawn_site at, context_state* under, task<> t);
+    spawn_site at_;
 };
 
 template <class F>
 class func_box_of final : public func_box {
 public:
-    func_box_of(F&& f, std::source_location at) : func_box(at), f_(std::move(f)) {}
+    func_box_of(F&& f, spawn_site at) : func_box(at), f_(std::move(f)) {}
     routine* make(const std::shared_ptr<func_box>& self, context_state* under) override {
         return detached(at_, under, run(std::static_pointer_cast<func_box_of>(self)));
     }
@@ -149,11 +148,11 @@ RINGO_API func_timer start_func(duration d, std::shared_ptr<func_box> f);
 }  // namespace detail
 
 template <detail::func F>
-stop_func after_func(const context& ctx, F f, std::source_location at) {
+stop_func after_func(const context& ctx, F f, spawn_site at) {
     return detail::register_func(ctx, std::make_shared<detail::func_box_of<F>>(std::move(f), at));
 }
 template <detail::func F>
-func_timer after_func(duration d, F f, std::source_location at) {
+func_timer after_func(duration d, F f, spawn_site at) {
     return detail::start_func(d, std::make_shared<detail::func_box_of<F>>(std::move(f), at));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ringo/detail/spawn.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 
 #include <source_location>
@@ -178,7 +179,7 @@ T block_on_join(join_handle<T> h) {
 }
 
 template <class F, class... Args>
-auto go_at(std::source_location at, F&& f, Args&&... args)
+auto go_at(spawn_site at, F&& f, Args&&... args)
     -> join_handle<typename spawn_result<F, Args...>::type> {
     using T = typename spawn_result<F, Args...>::type;
     routine* const r = make_routine<T>(at, nullptr, std::move(f), std::move(args)...);
@@ -191,48 +192,35 @@ concept spawnable = !is_task<F>::value;
 
 }  // namespace detail
 
-/// Starts a task that runs beside the caller: Go's go statement.
+/// go(f, args...) starts a task that runs beside the caller: Go's go statement.
 ///
-/// `f` returns a task; `f` and `args` are moved into the new task first, so what a lambda captured
-/// lives as long as the task does. To share an object, capture a pointer or pass std::ref. The new
-/// task never runs inline; it inherits the caller's current context.
+/// `f` returns a task. The new task owns what it was given: `f` and `args` are moved into it first,
+/// and live as long as it does, also what a lambda captured, and a std::string that `f` takes as a
+/// std::string_view. To share an object, capture a pointer or pass std::ref. The new task never
+/// runs inline; it inherits the caller's current context.
 /// @return a handle to join it with; dropping the handle detaches the task
 /// @throws std::bad_alloc; std::logic_error outside of any runtime; what copying f or args throws
 /// **Thread safety**: from any task; from other threads use runtime::go.
-template <detail::spawnable F>
-auto go(F f, std::source_location at = std::source_location::current()) {
-    return detail::go_at(at, std::move(f));
+template <detail::spawnable F, class A = detail::none, class B = detail::none,
+          class C = detail::none, class D = detail::none, class E = detail::none,
+          class G = detail::none, class H = detail::none, class I = detail::none>
+auto go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(), I i = I(),
+        spawn_site at = {}) {
+    const auto start = [&f](spawn_site by, auto&&... args) {
+        return detail::go_at(by, std::move(f), std::move(args)...);
+    };
+    return detail::with_given(start, at, a, b, c, d, e, g, h, i);
 }
-/// @overload
-template <detail::spawnable F, class A>
-auto go(F f, A a, std::source_location at = std::source_location::current()) {
-    return detail::go_at(at, std::move(f), std::move(a));
-}
-/// @overload
-template <detail::spawnable F, class A, class B>
-auto go(F f, A a, B b, std::source_location at = std::source_location::current()) {
-    return detail::go_at(at, std::move(f), std::move(a), std::move(b));
-}
-/// @overload
-template <detail::spawnable F, class A, class B, class C>
-auto go(F f, A a, B b, C c, std::source_location at = std::source_location::current()) {
-    return detail::go_at(at, std::move(f), std::move(a), std::move(b), std::move(c));
-}
-/// @overload
-template <detail::spawnable F, class A, class B, class C, class D>
-auto go(F f, A a, B b, C c, D d, std::source_location at = std::source_location::current()) {
-    return detail::go_at(at, std::move(f), std::move(a), std::move(b), std::move(c), std::move(d));
-}
-/// @overload
+/// With more than eight, of which a dump shows no "spawned by".
 template <detail::spawnable F, class... Args>
-    requires(sizeof...(Args) > 4)
+    requires(sizeof...(Args) > 8)
 auto go(F f, Args... args) {
     return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
 }
 /// Starts a task that has been made already. Beware of lambdas: the captures of one that made the
 /// task stay in the lambda.
 template <class T>
-join_handle<T> go(task<T> t, std::source_location at = std::source_location::current()) {
+join_handle<T> go(task<T> t, spawn_site at = {}) {
     detail::routine* const r = detail::make_routine_of(at, nullptr, std::move(t));
     detail::spawn_start(r);
     return detail::join_access::make<T>(r);

@@ -17,6 +17,7 @@
 #include <ringo/scope.hpp>
 #include <ringo/select.hpp>
 #include <ringo/selectable.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/sync/barrier.hpp>
 #include <ringo/sync/condition_variable.hpp>
 #include <ringo/sync/latch.hpp>

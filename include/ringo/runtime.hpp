@@ -7,6 +7,7 @@
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
 #include <ringo/scope.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 #include <ringo/when_all.hpp>
 
@@ -96,16 +97,29 @@ public:
     /// waits nor ends is the root context cancelled, after 100 ms, for it to see.
     ~runtime();
 
-    /// Spawns a task from outside; see ringo::go.
+    /// go(f, args...) spawns a task from outside, as ringo::go does from a task.
     /// @throws as ringo::go; ringo::canceled when the runtime destroys its tasks, or has
+    template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
+              class D = detail::none, class E = detail::none, class G = detail::none,
+              class H = detail::none, class I = detail::none>
+    auto go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
+            I i = I(), spawn_site at = {}) {
+        const detail::outside_spawn here(core());
+        const auto start = [&f](spawn_site by, auto&&... args) {
+            if constexpr (detail::is_task<F>::value) {
+                return ringo::go(std::move(f), by);
+            } else {
+                return detail::go_at(by, std::move(f), std::move(args)...);
+            }
+        };
+        return detail::with_given(start, at, a, b, c, d, e, g, h, i);
+    }
+    /// With more than eight, of which a dump shows no "spawned by".
     template <class F, class... Args>
+        requires(sizeof...(Args) > 8)
     auto go(F f, Args... args) {
         const detail::outside_spawn here(core());
-        if constexpr (detail::is_task<F>::value) {
-            return ringo::go(std::move(f), std::source_location());  // from no task
-        } else {
-            return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
-        }
+        return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
     }
 
     /// Runs a task to its end while the calling thread waits; its value or exception.
@@ -113,16 +127,16 @@ public:
     /// Not to be called from a task: it would block the worker.
     /// @throws ringo::canceled when the runtime destroys the task, or has destroyed the others
     template <class T>
-    T block_on(task<T> t) {
+    T block_on(task<T> t, spawn_site at = {}) {
         detail::join_word::check_may_block();
-        return detail::block_on_join(go(std::move(t)));
+        return detail::block_on_join(go(std::move(t), at));
     }
     /// The same for a callable that returns a task.
     template <class F>
         requires std::is_invocable_v<F>
-    auto block_on(F f) {
+    auto block_on(F f, spawn_site at = {}) {
         detail::join_word::check_may_block();
-        return detail::block_on_join(go(std::move(f)));
+        return detail::block_on_join(go(std::move(f), at));
     }
 
     /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is
@@ -191,14 +205,14 @@ public:
 /// @throws what leaves `main`. A ringo::canceled that is due to a signal ends quietly: the return
 /// value is then 0 for a task<void>; for others it is rethrown.
 template <class F>
-auto run(const options& o, F main) {
+auto run(const options& o, F main, spawn_site at = {}) {
     using T = typename detail::main_result<F>::type;
     const detail::fatal_writes_ignored writes_fail(o.handle_signals);
     detail::program_runtime rt(o);
     const detail::run_signals signals(rt, o.handle_signals);
     if constexpr (std::is_void_v<T>) {
         try {
-            rt.block_on(std::move(main));
+            rt.block_on(std::move(main), at);
         } catch (const canceled&) {
             if (!rt.root().err()) {
                 throw;
@@ -206,25 +220,25 @@ auto run(const options& o, F main) {
         }
         return 0;
     } else {
-        return rt.block_on(std::move(main));
+        return rt.block_on(std::move(main), at);
     }
 }
 /// @overload
 template <class F>
-auto run(F main) {
-    return run(options{}, std::move(main));
+auto run(F main, spawn_site at = {}) {
+    return run(options{}, std::move(main), at);
 }
 /// @overload
 template <class T>
-auto run(const options& o, task<T> main) {
+auto run(const options& o, task<T> main, spawn_site at = {}) {
     auto body = [](task<T> t) -> task<T> { co_return co_await std::move(t); };
     auto once = [&] { return body(std::move(main)); };
-    return run(o, std::move(once));
+    return run(o, std::move(once), at);
 }
 /// @overload
 template <class T>
-auto run(task<T> main) {
-    return run(options{}, std::move(main));
+auto run(task<T> main, spawn_site at = {}) {
+    return run(options{}, std::move(main), at);
 }
 
 }  // namespace ringo

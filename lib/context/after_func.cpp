@@ -23,7 +23,7 @@ namespace detail {
 
 func_box::~func_box() = default;
 
-routine* func_box::detached(std::source_location at, context_state* under, task<> t) {
+routine* func_box::detached(spawn_site at, context_state* under, task<> t) {
     routine* const r = make_routine_of(at, under, std::move(t));
     r->join.store(join_word::detached, std::memory_order_relaxed);
     return r;

@@ -7,9 +7,9 @@
 #include <ringo/detail/spawn.hpp>
 #include <ringo/detail/timer_node.hpp>
 #include <ringo/go.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/time.hpp>
 
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -133,7 +133,7 @@ public:
     ~task_arm() = default;
 
     static constexpr bool starts = true;
-    void start(const context& under, std::source_location at) {
+    void start(const context& under, spawn_site at) {
         context_state* const c = context_access::state(under);
         routine* r;
         if constexpr (is_task<F>::value) {

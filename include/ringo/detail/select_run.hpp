@@ -8,6 +8,7 @@
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
 #include <ringo/go.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 
 #include <coroutine>
@@ -16,7 +17,6 @@
 #include <exception>
 #include <new>
 #include <optional>
-#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -175,7 +175,7 @@ inline task<std::exception_ptr> end_loser<void>(context, join_handle<void>& h) {
 }
 
 template <class On>
-void start_task_arm(On& on, const context& under, std::source_location at) {
+void start_task_arm(On& on, const context& under, spawn_site at) {
     if constexpr (!On::is_otherwise) {
         if constexpr (startable<typename On::arm_type>) {
             on.arm.start(under, at);
@@ -237,7 +237,7 @@ task<R> finish_arm(On& on) {
 
 /// select in general: handlers that are tasks, arms that are, I/O.
 template <class R, class... On>
-task<R> select_task(std::source_location at, std::tuple<On...> ons) {
+task<R> select_task(spawn_site at, std::tuple<On...> ons) {
     using list = arm_list<On...>;
     constexpr bool has_default = count_otherwise<On...> != 0;
     constexpr bool has_tasks = (on_starts<On> || ...);

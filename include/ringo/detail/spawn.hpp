@@ -6,6 +6,7 @@
 #include <ringo/config.hpp>
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 
 #include <functional>
@@ -172,7 +173,7 @@ concept nullable_callable = requires(const F& f) { static_cast<bool>(f == nullpt
 
 /// Makes the routine of a callable; not started.
 template <class T, class F, class... Args>
-routine* make_routine(std::source_location at, context_state* under, F&& f, Args&&... args) {
+routine* make_routine(spawn_site at, context_state* under, F&& f, Args&&... args) {
     if constexpr (nullable_callable<F>) {
         if (f == nullptr) {
             spawn_empty_callable();
@@ -206,7 +207,7 @@ routine* make_routine(std::source_location at, context_state* under, F&& f, Args
                 [&](Args&... a) { return std::invoke(b->f, static_cast<Args&&>(a)...); }, b->args);
             frame = task_access::release(t);
         }
-        spawn_attach(r, frame, ext, at);
+        spawn_attach(r, frame, ext, at.location());
     } catch (...) {
         if (frame != nullptr) {
             frame->handle().destroy();
@@ -218,14 +219,14 @@ routine* make_routine(std::source_location at, context_state* under, F&& f, Args
 }
 
 template <class T>
-routine* make_routine_of(std::source_location at, context_state* under, task<T>&& t) {
+routine* make_routine_of(spawn_site at, context_state* under, task<T>&& t) {
     routine* const r = spawn_prepare(under);
     routine_ext* ext = nullptr;
     try {
         if constexpr (!std::is_void_v<T>) {
             ext = ::new (frame_alloc(sizeof(plain_ext<T>))) plain_ext<T>();
         }
-        spawn_attach(r, task_access::peek(t), ext, at);
+        spawn_attach(r, task_access::peek(t), ext, at.location());
     } catch (...) {
         spawn_abandon(r, ext);
         throw;

@@ -7,6 +7,7 @@
 #include <ringo/error.hpp>
 #include <ringo/go.hpp>
 #include <ringo/scope.hpp>
+#include <ringo/spawn_site.hpp>
 #include <ringo/sync/latch.hpp>
 #include <ringo/task.hpp>
 
@@ -16,7 +17,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <source_location>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
@@ -61,8 +61,8 @@ public:
     /// **Cancel safety**: losing a select is the same.
     /// @throws what the function throws, and copying its value; std::bad_alloc
     template <class F>
-    [[nodiscard("call does nothing until it is awaited")]] task<outcome>
-    call(K key, F f, std::source_location at = std::source_location::current()) {
+    [[nodiscard("call does nothing until it is awaited")]] task<outcome> call(K key, F f,
+                                                                              spawn_site at = {}) {
         using checked = detail::plain_result_t<F&>;
         static_assert(std::is_convertible_v<checked, V>,
                       "ringo: the function of a single_flight yields another type");
@@ -134,7 +134,7 @@ private:
     }
 
     template <class F>
-    static task<outcome> join(std::shared_ptr<core> c, K key, F make, std::source_location at) {
+    static task<outcome> join(std::shared_ptr<core> c, K key, F make, spawn_site at) {
         const context here = current_context();
         if (here.err()) {
             std::rethrow_exception(detail::canceled_of(here));
@@ -168,7 +168,7 @@ private:
     }
 
     template <class F>
-    static void start(std::source_location at, context under, F make, landing at_end) {
+    static void start(spawn_site at, context under, F make, landing at_end) {
         try {
             // What is dropped is the handle: the task catches whatever there is.
             (void)detail::go_at(at, &single_flight::fly<F>, std::move(under), std::move(make),

@@ -6,10 +6,11 @@
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/spawn.hpp>
+#include <ringo/spawn_site.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <source_location>
+#include <utility>
 
 namespace ringo {
 
@@ -56,17 +57,24 @@ public:
         "wait does nothing until it is awaited")]] detail::quick_awaiter<detail::wait_group_arm>
     wait() noexcept;
 
-    /// add(1), then a task that runs `f(args...)` and then calls done(). An exception that leaves
-    /// it, other than ringo::canceled, ends the program, and the counter stays. The end of the
-    /// runtime, which may come before it has begun, counts as its end.
+    /// go(f, args...): add(1), then a task that runs `f(args...)` and then calls done(). An
+    /// exception that leaves it, other than ringo::canceled, ends the program, and the counter
+    /// stays. The end of the runtime, which may come before it has begun, counts as its end.
+    template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
+              class D = detail::none, class E = detail::none, class G = detail::none,
+              class H = detail::none, class I = detail::none>
+    void go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
+            I i = I(), spawn_site at = {}) {
+        const auto make = [this, &f](spawn_site by, auto&&... args) {
+            this->start(by, std::move(f), std::move(args)...);
+        };
+        detail::with_given(make, at, a, b, c, d, e, g, h, i);
+    }
+    /// With more than eight, of which a dump shows no "spawned by".
     template <class F, class... Args>
-        requires(sizeof...(Args) > 0)
-    void go(F f, Args... args);
-    /// @overload
-    template <class F>
-    void go(F f, std::source_location at = std::source_location::current()) {
-        start(detail::make_routine<typename detail::spawn_result<F>::type>(at, nullptr,
-                                                                           std::move(f)));
+        requires(sizeof...(Args) > 8)
+    void go(F f, Args... args) {
+        start(std::source_location(), std::move(f), std::move(args)...);
     }
 
     /// The counter; a snapshot.
@@ -74,6 +82,11 @@ public:
 
 private:
     friend detail::wait_group_arm;
+    template <class F, class... Args>
+    void start(spawn_site at, F&& f, Args&&... args) {
+        using T = typename detail::spawn_result<F, Args...>::type;
+        start(detail::make_routine<T>(at, nullptr, std::move(f), std::move(args)...));
+    }
     void start(detail::routine* r);
     static void member_ended(completion* self, detail::routine* r,
                              std::exception_ptr error) noexcept;
@@ -131,14 +144,6 @@ private:
 
 inline detail::quick_awaiter<detail::wait_group_arm> wait_group::wait() noexcept {
     return detail::quick_awaiter<detail::wait_group_arm>(this);
-}
-
-template <class F, class... Args>
-    requires(sizeof...(Args) > 0)
-void wait_group::go(F f, Args... args) {
-    using T = typename detail::spawn_result<F, Args...>::type;
-    start(
-        detail::make_routine<T>(std::source_location(), nullptr, std::move(f), std::move(args)...));
 }
 
 }  // namespace ringo
