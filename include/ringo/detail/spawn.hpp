@@ -5,11 +5,13 @@
 
 #include <ringo/config.hpp>
 #include <ringo/context.hpp>
+#include <ringo/detail/kept.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 
 #include <functional>
+#include <memory>
 #include <new>
 #include <source_location>
 #include <tuple>
@@ -58,14 +60,16 @@ struct result_ext : routine_ext {
     link_slot<T> link;
 };
 
-template <class T, class F, class... Args>
+/// With the callable, and a tuple of what is kept of its arguments.
+template <class T, class F, class Kept>
 struct closure_ext : result_ext<T> {
-    closure_ext(F&& fn, Args&&... a)
+    template <class... Args>
+    explicit closure_ext(F&& fn, Args&&... a)
         : result_ext<T>(sizeof(closure_ext)), f(std::move(fn)), args(std::move(a)...) {
         this->destroy_closure = [](routine_ext* e) noexcept {
             auto* self = static_cast<closure_ext*>(e);
-            self->f.~F();
-            self->args.~tuple();
+            std::destroy_at(&self->f);
+            std::destroy_at(&self->args);
         };
         this->destroy_all = [](routine_ext* e) noexcept {
             auto* self = static_cast<closure_ext*>(e);
@@ -78,7 +82,7 @@ struct closure_ext : result_ext<T> {
         F f;
     };
     union {
-        std::tuple<Args...> args;
+        Kept args;
     };
 };
 
@@ -138,37 +142,12 @@ private:
     runtime_core* core_ = nullptr;
 };
 
-// --- is the callable needed once the coroutine exists? ----------------------------------------
-
 template <class T>
 struct is_task : std::false_type {};
 template <class T>
 struct is_task<task<T>> : std::true_type {};
 
-template <class... P>
-inline constexpr bool all_values = (!std::is_reference_v<P> && ...);
-
 template <class F>
-struct by_value_params : std::false_type {};  // overloaded or generic: unknown
-template <class R, class... P>
-struct by_value_params<R (*)(P...)> : std::bool_constant<all_values<P...>> {};
-template <class R, class... P>
-struct by_value_params<R (*)(P...) noexcept> : std::bool_constant<all_values<P...>> {};
-template <class F, class M>
-struct member_params : std::false_type {};
-template <class F, class C, class R, class... P>
-struct member_params<F, R (C::*)(P...) const> : std::bool_constant<all_values<P...>> {};
-template <class F, class C, class R, class... P>
-struct member_params<F, R (C::*)(P...)> : std::bool_constant<all_values<P...>> {};
-template <class F>
-    requires(std::is_empty_v<F> && requires { &F::operator(); })
-struct by_value_params<F> : member_params<F, decltype(&F::operator())> {};
-
-/// True when the frame holds copies of everything and nothing has to be kept beside it.
-template <class F>
-inline constexpr bool frame_owns_all = by_value_params<F>::value;
-
-template <class F, class... Args>
 concept nullable_callable = requires(const F& f) { static_cast<bool>(f == nullptr); };
 
 /// Makes the routine of a callable; not started.
@@ -183,14 +162,14 @@ routine* make_routine(spawn_site at, context_state* under, F&& f, Args&&... args
     routine_ext* ext = nullptr;
     promise_base* frame = nullptr;
     try {
-        if constexpr (frame_owns_all<F>) {
+        if constexpr (frame_owns_all<F, Args...>) {
             if constexpr (!std::is_void_v<T>) {
                 ext = ::new (frame_alloc(sizeof(plain_ext<T>))) plain_ext<T>();
             }
             auto t = std::invoke(std::move(f), std::move(args)...);
             frame = task_access::release(t);
         } else {
-            using block = closure_ext<T, F, Args...>;
+            using block = closure_ext<T, F, typename kept_for<F, Args...>::tuple>;
             static_assert(alignof(block) <= 16,
                           "ringo: an over-aligned callable or argument cannot be kept in a task; "
                           "hold it by std::unique_ptr");
@@ -204,7 +183,7 @@ routine* make_routine(spawn_site at, context_state* under, F&& f, Args&&... args
             }
             ext = b;
             auto t = std::apply(
-                [&](Args&... a) { return std::invoke(b->f, static_cast<Args&&>(a)...); }, b->args);
+                [b](auto&... a) { return std::invoke(std::move(b->f), a.pass()...); }, b->args);
             frame = task_access::release(t);
         }
         spawn_attach(r, frame, ext, at.location());
