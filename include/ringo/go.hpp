@@ -40,8 +40,6 @@ struct RINGO_API join_word {
     static void unlock(routine* target) noexcept;
     static bool link_locked(routine* target, wait_node& node) noexcept;
     static void unlink_locked(routine* target, wait_node& node) noexcept;
-    /// @throws std::logic_error in a task, which must not block its worker
-    static void check_may_block();
     static void block_thread(routine* target) noexcept;
     /// Nobody will look at the outcome.
     static void detach(routine* target) noexcept;

@@ -95,6 +95,10 @@ public:
     runtime& operator=(const runtime&) = delete;
     /// Destroys what is left, as shutdown does, but cancels nothing first: only if a task neither
     /// waits nor ends is the root context cancelled, after 100 ms, for it to see.
+    ///
+    /// In one of its own tasks or blocking() calls, as when that is its last owner or calls
+    /// exit(), it stops the other workers, but waits no longer than 200 ms for them. What
+    /// is left is destroyed once the task waits or ends, or the call returns.
     ~runtime();
 
     /// go(f, args...) spawns a task from outside, as ringo::go does from a task.
@@ -124,26 +128,30 @@ public:
 
     /// Runs a task to its end while the calling thread waits; its value or exception.
     ///
-    /// Not to be called from a task: it would block the worker.
-    /// @throws ringo::canceled when the runtime destroys the task, or has destroyed the others
+    /// @throws ringo::canceled when the runtime destroys the task, or has destroyed the others;
+    /// std::logic_error in a task of any runtime, because it would block the worker, and in a
+    /// blocking() call of this one
     template <class T>
     T block_on(task<T> t, spawn_site at = {}) {
-        detail::join_word::check_may_block();
+        check_may_block();
         return detail::block_on_join(go(std::move(t), at));
     }
     /// The same for a callable that returns a task.
     template <class F>
         requires std::is_invocable_v<F>
     auto block_on(F f, spawn_site at = {}) {
-        detail::join_word::check_may_block();
+        check_may_block();
         return detail::block_on_join(go(std::move(f), at));
     }
 
     /// Cancels the root context, waits up to `grace` for the tasks to end, and destroys what is
     /// left: it is not resumed again, its I/O is cancelled and awaited, its destructors run.
     ///
-    /// One that comes while another is at it returns with that one, whose grace counts; a
-    /// destructor that runs because of it gets back at once.
+    /// It waits for the blocking() calls that are under way, too. One that comes while another is
+    /// at it returns with that one, whose grace counts; a destructor that runs because of it gets
+    /// back at once.
+    /// @throws std::logic_error in a task or a blocking() call of the runtime, before anything has
+    /// been done: they would wait for themselves
     void shutdown(duration grace = {});
 
     /// The context tasks started from outside run under.
@@ -154,6 +162,7 @@ public:
 
 private:
     friend detail::runtime_access;
+    void check_may_block() const;
     detail::runtime_core* core() const noexcept { return core_.get(); }
     std::unique_ptr<detail::runtime_core> core_;
 };

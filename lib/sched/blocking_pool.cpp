@@ -61,6 +61,7 @@ void blocking_pool::withdraw(blocking_job& job) noexcept {
 
 void blocking_pool::thread_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-blocking");
+    this_thread().serves = rt_;
     const own_thread ours;
     std::unique_lock lock(mutex_);
     for (;;) {

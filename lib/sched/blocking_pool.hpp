@@ -12,13 +12,15 @@
 
 namespace ringo::detail {
 
+class runtime_core;
+
 /// Of a task whose job is queued or, its wait then claimed already, runs.
 extern const wait_ops blocking_ops;
 
 /// A thread is started when a job finds no idle one; it leaves after ten idle seconds.
 class blocking_pool {
 public:
-    explicit blocking_pool(unsigned limit) noexcept : limit_(limit) {}
+    blocking_pool(runtime_core* rt, unsigned limit) noexcept : rt_(rt), limit_(limit) {}
     ~blocking_pool();
     /// False when the job ended at once, because its routine's context is cancelled.
     bool submit(blocking_job& job);
@@ -32,6 +34,7 @@ private:
     void thread_main() noexcept;
     void unlink(blocking_job& job) noexcept;
 
+    runtime_core* const rt_;
     mutable std::mutex mutex_;
     std::condition_variable cv_;
     std::condition_variable ended_;

@@ -30,6 +30,7 @@ constexpr std::int64_t never = INT64_MAX;
 
 void runtime_core::monitor_main() noexcept {
     ::pthread_setname_np(::pthread_self(), "ringo-monitor");
+    this_thread().serves = this;
     const own_thread ours;
     const auto tick =
         static_cast<int>(std::clamp<std::int64_t>(opts.handoff_after.count() / 2, 1, 5));

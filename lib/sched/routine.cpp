@@ -444,12 +444,6 @@ void join_word::unlink_locked(routine* target, wait_node& node) noexcept {
     }
 }
 
-void join_word::check_may_block() {
-    if (this_thread().m != nullptr) {
-        throw std::logic_error("ringo: block_on from a task would block its worker; co_await it");
-    }
-}
-
 void join_word::block_thread(routine* target) noexcept {
     thread_waiter self;
     wait_node node(&self);

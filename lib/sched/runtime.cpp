@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the life of a runtime: set-up, shutdown, teardown.
+// Owns the set-up of a runtime, how it is found, and what is released at the very end.
 #include <ringo/runtime.hpp>
 
 #include "../context/cancel_state.hpp"
@@ -138,7 +138,7 @@ runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
         if (monitor_fd < 0) {
             throw std::system_error(errno, std::generic_category(), "ringo: eventfd");
         }
-        pool = std::make_unique<blocking_pool>(std::max(1U, o.blocking_threads));
+        pool = std::make_unique<blocking_pool>(this, std::max(1U, o.blocking_threads));
         for (processor* p : procs) {
             start_machine(p);
             ++served;
@@ -176,91 +176,6 @@ void runtime_core::start_machine(processor* p) {
 
 // --- the end
 // --------------------------------------------------------------------------------------
-
-/// Between looks at what other threads are about to do.
-static void doze(unsigned& round) {
-    if (++round < 100) {
-        std::this_thread::yield();
-    } else {
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-}
-
-void runtime_core::end_io(processor& p) noexcept {
-    // Nothing is resumed any more; but the kernel has to let go of what lives in the frames.
-    completion_sink sink;  // for teardown these count as found in a queue
-    p.io->poll(sink);
-    for (;;) {
-        drain_cancels(p);
-        p.io->cancel_all();
-        if (p.io->in_flight() == 0) {
-            break;
-        }
-        p.io->wait(sink, 100'000'000);
-    }
-    for (waiter* w = sink.head; w != nullptr; w = w->next) {
-        static_cast<routine*>(w)->set_flag(routine::queued, true);
-    }
-    ended_io.fetch_add(1, std::memory_order_acq_rel);
-    // A thread's exit would cancel what it has submitted to other workers' rings.
-    unsigned round = 0;
-    while (ended_io.load(std::memory_order_acquire) < served) {
-        doze(round);
-    }
-}
-
-void runtime_core::stop() noexcept {
-    control.fetch_or(control_stop, std::memory_order_seq_cst);
-    // Who has seen it running is done with what it starts or arms from outside; see spawn_from and
-    // outside_spawn.
-    {
-        const std::lock_guard guard(runtimes_mutex);
-    }
-    unsigned round = 0;
-    while (outside_spawns.load(std::memory_order_seq_cst) != 0) {
-        spin_pause(round);
-    }
-    if (monitor.joinable()) {
-        wake_monitor();
-        monitor.join();
-    }
-    for (processor* p : procs) {
-        if (p->io != nullptr) {
-            p->io->wake();
-        }
-    }
-    {
-        const std::lock_guard guard(machines_mutex);
-        for (machine& m : machines) {
-            m.leave = true;
-            m.cv.notify_all();
-        }
-    }
-    end_what_runs();
-    for (machine& m : machines) {
-        if (m.thread.joinable()) {
-            m.thread.join();
-        }
-    }
-    if (pool != nullptr) {
-        pool->stop();
-    }
-}
-
-/// A worker stops when its task waits. Nobody is told before: tasks are not resumed once more to
-/// see their cancel. But one that does not wait may look whether it is to end.
-void runtime_core::end_what_runs() noexcept {
-    constexpr std::int64_t patience_ns = 100'000'000;
-    const std::int64_t until = now_ns() + patience_ns;
-    unsigned round = 0;
-    while (ended_io.load(std::memory_order_acquire) < served) {
-        if (now_ns() > until) {
-            root->cancel(errc::canceled, nullptr);
-            return;
-        }
-        doze(round);
-    }
-}
 
 void runtime_core::clear_timers() noexcept {
     for (processor* p : procs) {
@@ -302,13 +217,6 @@ void runtime_core::release_all() noexcept {
         ::close(monitor_fd);
         monitor_fd = -1;
     }
-}
-
-runtime_core::~runtime_core() {
-    stop();
-    end_dumps(*this);
-    teardown();
-    release_all();
 }
 
 // --- from anywhere
@@ -414,7 +322,6 @@ time_point deadline_after(duration d) noexcept {
 // --------------------------------------------------------------------------------
 
 runtime::runtime(const options& o) : core_(std::make_unique<detail::runtime_core>(o)) {}
-runtime::~runtime() = default;
 
 detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
 } catch (const detail::ring_refused& e) {
@@ -423,27 +330,6 @@ detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
 }
 
 context runtime::root() const noexcept { return detail::context_access::share(core_->root); }
-
-void runtime::shutdown(duration grace) {
-    core_->root->cancel(errc::canceled, nullptr);
-    const detail::machine* const m = detail::this_machine();
-    if (m != nullptr && m->rt == core() && core_->stopping()) {
-        return;  // a destructor that runs because of it
-    }
-    const std::lock_guard guard(core_->down_mutex);
-    if (std::exchange(core_->down, true)) {
-        return;
-    }
-    const time_point end = detail::deadline_after(grace);
-    while (std::chrono::steady_clock::now() < end && stats().tasks != 0) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    core_->stop();
-    detail::end_dumps(*core_);
-    core_->teardown();
-    detail::outside_changed();
-    core_->clear_timers();
-}
 
 metrics runtime::stats() const {
     metrics s;

@@ -109,6 +109,7 @@ struct alignas(64) machine {
     // While spare:
     processor* offered = nullptr;
     bool leave = false;
+    std::atomic<bool> gone{false};  // its thread is about to end
     std::condition_variable cv;
     std::thread thread;
 };
@@ -126,6 +127,7 @@ struct thread_state {
     block_cache frames[65];
     block_cache routines;
     class runtime_core* outside = nullptr;  // the runtime go() means on this thread
+    class runtime_core* serves = nullptr;   // as a thread of its blocking pool, or its monitor
     bool guarded = false;                   // the destructor that returns the caches is registered
 };
 thread_state& this_thread() noexcept;
@@ -228,11 +230,17 @@ public:
     void unlist_newest() noexcept;
 
     // --- life
+    void tell_to_stop() noexcept;
     void stop() noexcept;
+    void end_from_inside() noexcept;
     void teardown() noexcept;
     void collect_queued() noexcept;
     void release_all() noexcept;
     void end_what_runs() noexcept;
+    bool all_io_has_ended() const noexcept {
+        return ended_io.load(std::memory_order_acquire) >= served;
+    }
+    void wait_for_all_io() noexcept;
     void clear_timers() noexcept;
     void finish(machine* m, routine* r) noexcept;
 

@@ -482,6 +482,8 @@ void runtime_core::worker_main(machine& m) noexcept {
         }
         if (p != nullptr) {
             end_io(*p);
+            // A thread's exit would cancel what it has submitted to other workers' rings.
+            wait_for_all_io();
             m.in_rt.store(0, std::memory_order_release);
             break;
         }
@@ -491,6 +493,7 @@ void runtime_core::worker_main(machine& m) noexcept {
         }
     }
     this_thread().m = nullptr;
+    m.gone.store(true, std::memory_order_release);
 }
 
 void wake(waiter* w) noexcept {

@@ -3,12 +3,21 @@
 #pragma once
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#define RINGO_TEST_LEAKS 1
+#endif
+#endif
 
 namespace ringo::test {
 
@@ -45,6 +54,8 @@ std::string message_of_death(F f) {
 /// @return its exit status, 255 when f returned; -N when signal N has killed it
 template <class F>
 int end_of(F f) {
+    std::fflush(nullptr);  // or exit() in the child writes it once more
+    std::cout.flush();
     const pid_t child = ::fork();
     if (child == 0) {
         const rlimit no_core{0, 0};
@@ -53,6 +64,9 @@ int end_of(F f) {
             (void)std::signal(sig, SIG_DFL);  // doctest's handlers
         }
         ::alarm(120);
+#ifdef RINGO_TEST_LEAKS
+        __lsan_disable();  // exit() in the middle of something leaves memory behind
+#endif
         f();
         ::_exit(255);
     }
