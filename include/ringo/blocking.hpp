@@ -90,8 +90,10 @@ private:
 ///
 /// **Resumes** on a worker. **Result**: that of `f`; its exception is rethrown.
 /// **Cancellation**: throws ringo::canceled while `f` has not started; once it has, the wait goes
-/// on until it returns. **Cancel safety**: not an arm of select. **Thread safety**: `f` runs on
-/// another thread, but the awaiting task waits meanwhile, so `f` may use its locals by reference.
+/// on until it returns. The end of the runtime waits for it, too; channel::blocking_send and
+/// blocking_recv in it then throw ringo::canceled. **Cancel safety**: not an arm of select.
+/// **Thread safety**: `f` runs on another thread, but the awaiting task waits meanwhile, so `f` may
+/// use its locals by reference.
 /// @throws std::system_error when a thread is needed and the system refuses one
 template <class F>
 detail::blocking_awaiter<F> blocking(F f) {

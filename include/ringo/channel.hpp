@@ -189,14 +189,14 @@ public:
     std::size_t capacity() const noexcept { return core_ != nullptr ? core_->capacity : 0; }
 
     /// send for threads outside the runtime: blocks. @throws channel_closed; std::logic_error when
-    /// called from a task
+    /// called from a task; ringo::canceled in a blocking() call whose runtime ends
     template <class U = T>
         requires(!std::is_void_v<T> && std::is_same_v<U, T>)
     void blocking_send(std::type_identity_t<U> v) const {
         detail::blocking_send(core_, v);
     }
     /// recv for threads outside the runtime: blocks. @throws std::logic_error when called from a
-    /// task
+    /// task; ringo::canceled in a blocking() call whose runtime ends
     std::optional<detail::channel_value<T>> blocking_recv() const {
         return detail::blocking_recv(core_);
     }
@@ -423,6 +423,10 @@ void blocking_send(channel_core<T>* c, channel_value<T>& v) {
     }
     if (self.phase() != wait_phase::running) {
         self.block();
+        if (self.phase() == wait_phase::canceled) {
+            channel_core<T>::forget(c, c->senders, node);
+            channel_base::throw_runtime_ends();
+        }
         if (node.kind == channel_base::node_closed) {
             channel_base::throw_send_on_closed();
         }
@@ -451,6 +455,10 @@ std::optional<channel_value<T>> blocking_recv(channel_core<T>* c) {
     }
     if (self.phase() != wait_phase::running) {
         self.block();
+        if (self.phase() == wait_phase::canceled) {
+            channel_core<T>::forget(c, c->receivers, node);
+            channel_base::throw_runtime_ends();
+        }
     }
     if constexpr (keeps_in_box<T>) {
         std::optional<channel_value<T>> v;

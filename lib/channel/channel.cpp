@@ -43,13 +43,14 @@ void channel_base::check_blocking_allowed() {
     }
 }
 
-void channel_base::block_forever() noexcept {
-    for (;;) {
-        thread_waiter self;
-        self.begin(wait_phase::waiting);
-        self.block();
-    }
+void channel_base::block_forever() {
+    thread_waiter self;
+    self.begin(wait_phase::waiting);
+    self.block();
+    throw_runtime_ends();
 }
+
+void channel_base::throw_runtime_ends() { throw canceled(make_error_code(errc::canceled)); }
 
 void give_way(routine*) noexcept { this_machine()->after = after_resume::yield; }
 

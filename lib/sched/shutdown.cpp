@@ -88,6 +88,7 @@ void runtime_core::tell_to_stop() noexcept {
     while (outside_spawns.load(std::memory_order_seq_cst) != 0) {
         spin_pause(round);
     }
+    end_waits_of_jobs(*this);
     if (monitor.joinable() && monitor.get_id() != std::this_thread::get_id()) {
         wake_monitor();
         monitor.join();

@@ -109,6 +109,7 @@ own_thread::~own_thread() { own_threads.fetch_sub(1, std::memory_order_seq_cst);
 
 void thread_waiter::block(bool in_block_on) noexcept {
     in_block_on_ = in_block_on;
+    serves_ = this_thread().serves;
     {
         const std::lock_guard guard(waiting_mutex);
         next_waiting_ = first_waiting;
@@ -116,6 +117,9 @@ void thread_waiter::block(bool in_block_on) noexcept {
             first_waiting->prev_waiting_ = this;
         }
         first_waiting = this;
+    }
+    if (serves_ != nullptr && serves_->stopping()) {
+        give_up();  // end_waits_of_jobs may have been there before
     }
     outside_changed();
     settled_.store(true, std::memory_order_release);
@@ -143,6 +147,23 @@ void thread_waiter::signal() noexcept {
     signalled_.store(1, std::memory_order_release);
     // The waiter may be gone by now; waking an address nobody waits at does nothing.
     ::syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+void thread_waiter::give_up() noexcept {
+    // In block_on the task may refer to what this thread would destroy; it is another runtime's.
+    if (!in_block_on_ && move_from(wait_phase::waiting, wait_phase::canceled)) {
+        signal();
+    }
+}
+
+void end_waits_of_jobs(const runtime_core& rt) noexcept {
+    // A waiter that has been signalled needs the mutex before it goes on.
+    const std::lock_guard guard(waiting_mutex);
+    for (thread_waiter* t = first_waiting; t != nullptr; t = t->next_waiting_) {
+        if (t->serves_ == &rt) {
+            t->give_up();
+        }
+    }
 }
 
 waiting_threads look_at_waiting_threads() noexcept {

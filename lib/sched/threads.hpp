@@ -8,6 +8,8 @@
 
 namespace ringo::detail {
 
+class runtime_core;
+
 /// Counts the current thread as one that ringo has started, while it lives.
 class own_thread {
 public:
@@ -24,6 +26,9 @@ struct waiting_threads {
     bool asleep = true;        // nobody has completed the wait of any of them
 };
 waiting_threads look_at_waiting_threads() noexcept;
+/// Ends the waits on channels of a runtime's own threads, and those they begin from now on: its
+/// end waits for what they run, and nobody would complete them any more.
+void end_waits_of_jobs(const runtime_core& rt) noexcept;
 
 /// Counts what can bring about a deadlock but shows in no worker's counter: a thread begins or ends
 /// a wait in the library, a runtime goes away.

@@ -206,6 +206,51 @@ TEST_CASE("go, root and stats may be called from inside") {
     until([&] { return ran == 3; });
 }
 
+// --- jobs at the end
+// ------------------------------------------------------------------------------
+
+TEST_CASE("a blocking call that waits on a channel does not outlast its runtime") {
+    for (int round = 0; round < scaled(200); ++round) {
+        const watchdog dog;
+        std::atomic<int> begun{0};
+        std::atomic<int> ended{0};
+        channel<int> full(1);
+        channel<int> empty;
+        full.blocking_send(1);
+        {
+            runtime rt(options{.workers = 1});
+            const auto until_canceled = [&](auto f) {
+                rt.go([&begun, &ended, f]() -> task<> {
+                    co_await blocking([&] {
+                        ++begun;
+                        try {
+                            for (;;) {
+                                f();
+                            }
+                        } catch (const canceled&) {
+                            ++ended;
+                        }
+                    });
+                });
+            };
+            until_canceled([&] { full.blocking_send(2); });
+            until_canceled([&] { (void)empty.blocking_recv(); });
+            until_canceled([&] { (void)channel<int>(nullptr).blocking_recv(); });
+            until_canceled([&] { channel<int>(nullptr).blocking_send(1); });
+            if (round % 4 != 0) {
+                until([&] { return begun == 4; });
+            }
+            if (round % 2 == 0) {
+                rt.shutdown();
+            }
+        }
+        CHECK(ended == begun);  // the others are forgotten
+        CHECK(full.try_recv().has_value());
+        CHECK(full.try_recv().empty());
+        CHECK(full.try_send(1));
+    }
+}
+
 // --- the destructor
 // -------------------------------------------------------------------------------
 

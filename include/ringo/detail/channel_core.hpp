@@ -148,7 +148,8 @@ struct RINGO_API channel_base {
     /// Marks the channel closed and claims all waiters. @throws channel_closed
     static void close(channel_base* c);
     static void check_blocking_allowed();
-    [[noreturn]] static void block_forever() noexcept;
+    [[noreturn]] static void block_forever();
+    [[noreturn]] static void throw_runtime_ends();
 };
 
 static_assert(offsetof(channel_base, lock) == 0, "a select finds the channel by its lock");

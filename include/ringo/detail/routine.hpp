@@ -192,16 +192,20 @@ RINGO_API void wake(waiter* w) noexcept;
 /// A thread outside the runtime that waits as tasks do.
 struct RINGO_API thread_waiter : waiter {
     thread_waiter() noexcept { state.store(thread_bit, std::memory_order_relaxed); }
-    /// Blocks until the claimed wait has been signalled.
+    /// Blocks until the claimed wait has been signalled. The phase is then claimed, or canceled:
+    /// the thread is one of a runtime that ends.
     void block(bool in_block_on = false) noexcept;
     /// Wakes it; touches nothing of it after that.
     void signal() noexcept;
 
 private:
     friend struct waiting_threads look_at_waiting_threads() noexcept;
+    friend void end_waits_of_jobs(const class runtime_core& rt) noexcept;
+    void give_up() noexcept;
     std::atomic<std::uint32_t> signalled_{0};
     std::atomic<bool> settled_{false};  // in the list, and has told so: it is going to sleep
     bool in_block_on_ = false;
+    class runtime_core* serves_ = nullptr;   // the runtime whose thread this is, if any
     thread_waiter* prev_waiting_ = nullptr;  // in the list of all threads that block
     thread_waiter* next_waiting_ = nullptr;
 };
