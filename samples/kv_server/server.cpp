@@ -78,6 +78,11 @@ ringo::task<int> server::run() {
         co_return 1;
     }
     listener_ = std::move(*listener);
+    for (auto& [name, value] : config_) {
+        if (name == "port") {
+            value = std::to_string(listener_.address().port());  // --port 0 has found one
+        }
+    }
     fmt::print("kv_server: listening on {}\n", listener_.address().to_string());
     std::fflush(stdout);
 
