@@ -414,7 +414,7 @@ void blocking_send(channel_core<T>* c, channel_value<T>& v) {
             channel_base::throw_send_on_closed();
         }
         if (!c->try_put(item, woken)) {
-            c->enqueue(c->senders, node);
+            c->senders.push_back(node);
             self.begin(wait_phase::waiting);
         }
     }
@@ -446,7 +446,7 @@ std::optional<channel_value<T>> blocking_recv(channel_core<T>* c) {
     {
         const std::lock_guard guard(c->lock);
         if (!c->try_take(out, woken) && !c->closed) {
-            c->enqueue(c->receivers, node);
+            c->receivers.push_back(node);
             self.begin(wait_phase::waiting);
         }
     }

@@ -76,14 +76,16 @@ private:
 /// takes. Who holds it does not wait, locks no other wait_list, and calls nothing of ringo but the
 /// guard's members.
 ///
-/// Must outlive its waiters: those that wait when their runtime ends leave the list when their
-/// frames are destroyed. **Thread safety**: all members from anywhere, also from threads that
-/// ringo knows nothing of, but not from signal handlers.
+/// Must outlive its waiters; one that has been cancelled, or has lost a select, is none any more.
+/// Those that wait when their runtime ends leave the list when their frames are destroyed.
+/// **Thread safety**: all members from anywhere, also from threads that ringo knows nothing of, but
+/// not from signal handlers.
 class RINGO_API wait_list {
 public:
     wait_list() noexcept = default;
     wait_list(const wait_list&) = delete;
     wait_list& operator=(const wait_list&) = delete;
+    ~wait_list() { queue_.disown(lock_); }
 
     /// Locks it until the guard goes.
     ///

@@ -24,10 +24,10 @@ void channel_base::close(channel_base* c) {
             throw channel_closed("close of closed channel");
         }
         c->closed = true;
-        while (wait_node* n = c->claim(c->receivers)) {
+        while (wait_node* n = c->receivers.claim_front()) {
             woken.push(n->owner);
         }
-        while (wait_node* n = c->claim(c->senders)) {
+        while (wait_node* n = c->senders.claim_front()) {
             n->kind = node_closed;
             woken.push(n->owner);
         }

@@ -59,8 +59,7 @@ void fd_state::cancel_ops(direction d, wake_list& woken) noexcept {
         io_cancel(r, r->state.load(std::memory_order_seq_cst));
     }
     while (wait_node* n = queue_[d].front()) {
-        queue_[d].remove(*n);
-        if (n->owner->try_claim(n->kind == is_operation ? io_over : n->arm)) {
+        if (queue_[d].claim(*n, n->kind == is_operation ? io_over : n->arm)) {
             woken.push(n->owner);
         }
     }

@@ -22,6 +22,7 @@ bool timeout_arm::prepare(bool may_wait) {
 bool timeout_arm::ready() noexcept { return due_; }
 bool timeout_arm::commit(wake_list&) noexcept { return true; }
 bool timeout_arm::link() {
+    node_.place.store(wait_node::where::kept, std::memory_order_relaxed);
     timer_.owner = node_.owner;
     timer_.arm = node_.arm;
     timer_.when =
@@ -49,7 +50,10 @@ bool done_arm::outlives_cancel() const noexcept { return true; }
 
 bool routine_arm::ready() noexcept { return join_word::has_ended(target_); }
 bool routine_arm::commit(wake_list&) noexcept { return true; }
-bool routine_arm::link() { return join_word::link_locked(target_, node_); }
+bool routine_arm::link() {
+    node_.place.store(wait_node::where::kept, std::memory_order_relaxed);
+    return join_word::link_locked(target_, node_);
+}
 void routine_arm::unlink() noexcept { join_word::unlink_locked(target_, node_); }
 
 }  // namespace ringo::detail

@@ -299,8 +299,12 @@ void select_round::look_at_done_arms(routine* r, select_arm* const* arms, std::s
 }
 
 void select_round::take_leave(select_arm& a) noexcept {
+    if (a.node_.place.load(std::memory_order_relaxed) == wait_node::where::kept) {
+        lock_source(a.lock_);
+    } else if (!lock_to_leave(a.node_, *reinterpret_cast<spin_lock*>(a.lock_))) {
+        return;
+    }
     wake_list woken;
-    lock_source(a.lock_);
     a.leave(woken);
     unlock_source(a.lock_);
     woken.wake_all();

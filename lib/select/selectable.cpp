@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Operations of the user's own. A node's slot is its arm, which is there while the node is linked:
-// its owner takes the lock to leave.
+// Operations of the user's own. A node's slot is its arm, which is there while the node is in the
+// queue: its owner leaves with the lock.
 #include <ringo/selectable.hpp>
 
 #include "../sched/sched.hpp"
@@ -30,8 +30,7 @@ bool wait_list_guard::notify(bool all) noexcept {
             continue;
         }
         // Whoever is claimed elsewhere leaves as well: the next peer has one less to pass.
-        queue.remove(*n);
-        if (claimable && n->owner->try_claim(n->arm)) {
+        if (queue.claim(*n, n->arm)) {
             arm->commit(woken_);
             woken_.push(n->owner);
             if (!all) {

@@ -4,8 +4,8 @@
 // the barrier is not touched after the wake-up: it may be destroyed by any of them.
 //
 // A waiter whom a cancel has claimed, but who has not been here yet to withdraw, counts as arrived
-// in the phase that is completed before it comes; it finds its node unlinked then. It is free while
-// the completion may still run, and may arrive for the next phase and even complete that, if
+// in the phase that is completed before it comes; its node has been let go of then. It is free
+// while the completion may still run, and may arrive for the next phase and even complete that, if
 // whoever runs the completion has dropped out. Then the phase is `due_`, and is completed by the
 // same one when it comes back: completions do not overlap.
 #include <ringo/sync/barrier.hpp>
@@ -48,12 +48,11 @@ bool barrier::complete_locked(detail::wake_list& woken) noexcept {
     return true;
 }
 
+/// Of one whose phase is not complete yet: else it would have been let go.
 void barrier::withdraw_locked(detail::wait_node& n) noexcept {
-    if (n.linked) {
-        waiters_.remove(n);
-        ++pending_;
-        due_ = false;
-    }
+    waiters_.remove(n);
+    ++pending_;
+    due_ = false;
 }
 
 void barrier::finish_phase(detail::wake_list& woken) noexcept {
@@ -124,9 +123,9 @@ bool barrier_arrival::suspend() {
 bool barrier_arrival::finish() noexcept {
     routine* const r = frame_->self();
     const bool claimed = r->phase() == wait_phase::claimed;
-    if (!claimed) {
-        const std::lock_guard guard(b_.lock_);
+    if (!claimed && lock_to_leave(node_, b_.lock_)) {
         b_.withdraw_locked(node_);
+        b_.lock_.unlock();
     }
     r->end_wait();
     node_.owner = nullptr;

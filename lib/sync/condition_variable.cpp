@@ -68,10 +68,10 @@ bool cond_awaiter::suspend() noexcept {
 cond_awaiter::outcome cond_awaiter::finish() noexcept {
     routine* const r = frame_->self();
     const bool claimed = r->phase() == wait_phase::claimed;
-    if (!claimed) {
-        const std::lock_guard guard(cv_.lock_);
+    if (!claimed && lock_to_leave(node_, cv_.lock_)) {
         cv_.waiters_.remove(node_);
         cv_.any_.store(!cv_.waiters_.empty(), std::memory_order_relaxed);
+        cv_.lock_.unlock();
     }
     r->end_wait();
     node_.owner = nullptr;

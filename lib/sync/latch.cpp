@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The step to zero, and every step back of a cancelled arrival, is made under lock_; all waiters
-// are claimed together with the step to zero, and touch the latch no more: any of them may destroy
-// it.
+// are claimed, or let go of, together with the step to zero, and touch the latch no more: any of
+// them may destroy it.
 #include <ringo/sync/latch.hpp>
 
 #include "../sched/sched.hpp"
@@ -102,12 +102,10 @@ bool latch_arrival::suspend() {
 bool latch_arrival::finish() noexcept {
     routine* const r = frame_->self();
     const bool claimed = r->phase() == wait_phase::claimed;
-    if (!claimed) {
-        const std::lock_guard guard(l_.lock_);
+    if (!claimed && lock_to_leave(node_, l_.lock_)) {  // else it has opened
         l_.waiters_.remove(node_);
-        if (l_.count_.load(std::memory_order_relaxed) != 0) {
-            l_.count_.fetch_add(n_, std::memory_order_relaxed);
-        }
+        l_.count_.fetch_add(n_, std::memory_order_relaxed);
+        l_.lock_.unlock();
     }
     r->end_wait();
     node_.owner = nullptr;

@@ -82,6 +82,14 @@ detail::waiter* mutex::pass_on_locked() noexcept {
     return n->owner;
 }
 
+/// A waiter that has not been claimed here takes its node out.
+void mutex::leave_locked(detail::wait_node& n) noexcept {
+    waiters_.remove(n);
+    if (waiters_.empty()) {
+        state_.fetch_and(locked | woken, std::memory_order_relaxed);
+    }
+}
+
 namespace detail {
 
 namespace {
@@ -213,20 +221,20 @@ void mutex_awaiter::abandon(bool woken) noexcept {
     if (node_.owner == nullptr) {
         return;
     }
+    if (!woken) {
+        if (lock_to_leave(node_, m_.lock_)) {
+            m_.leave_locked(node_);
+            m_.lock_.unlock();
+        }
+        return;
+    }
     waiter* next = nullptr;
     {
+        // The task is destroyed with the lock, or the right to compete for it, in its hand.
         const std::lock_guard guard(m_.lock_);
-        if (node_.linked) {
-            m_.waiters_.remove(node_);
-            if (m_.waiters_.empty()) {
-                m_.state_.fetch_and(mutex::locked | mutex::woken, std::memory_order_relaxed);
-            }
-        } else if (woken) {
-            // The task is destroyed with the lock, or the right to compete for it, in its hand.
-            m_.state_.fetch_and(~mutex::woken, std::memory_order_relaxed);
-            if (node_.kind == handed_over || m_.try_take()) {
-                next = m_.pass_on_locked();
-            }
+        m_.state_.fetch_and(~mutex::woken, std::memory_order_relaxed);
+        if (node_.kind == handed_over || m_.try_take()) {
+            next = m_.pass_on_locked();
         }
     }
     if (next != nullptr) {
@@ -259,14 +267,7 @@ bool mutex_arm::link() {
     m_.waiters_.push_back(node_);
     return true;
 }
-void mutex_arm::unlink() noexcept {
-    if (node_.linked) {
-        m_.waiters_.remove(node_);
-        if (m_.waiters_.empty()) {
-            m_.state_.fetch_and(mutex::locked | mutex::woken, std::memory_order_relaxed);
-        }
-    }
-}
+void mutex_arm::unlink() noexcept { m_.leave_locked(node_); }
 void mutex_arm::won() noexcept { held_ = true; }
 
 }  // namespace detail

@@ -38,8 +38,7 @@ std::uint64_t semaphore::admit(std::uint64_t s, detail::wake_list& woken) noexce
         if (claimable && wants > s >> 1) {
             break;
         }
-        waiters_.remove(*n);
-        if (claimable && n->owner->try_claim(n->arm)) {
+        if (waiters_.claim(*n, n->arm)) {
             woken.push(n->owner);
             s -= 2 * wants;
         }

@@ -105,13 +105,29 @@ public:
         }
         used_ = 0;
     }
-    void set(const void* key, void* cell) noexcept {
+    /// Ends the life of atomics in unions, where nobody destroys them: of those in `size` bytes
+    /// that will not be used any more.
+    void destroy_in(const void* from, std::size_t size) {
+        const auto first = reinterpret_cast<std::uintptr_t>(from);
+        for (std::size_t i = 0; i < used_; ++i) {
+            slot& s = slots_[order_[i]];
+            if (s.cell != nullptr && reinterpret_cast<std::uintptr_t>(s.key) - first < size) {
+                s.destroy(std::exchange(s.cell, nullptr));
+            }
+        }
+    }
+    void set(const void* key, void* cell, void (*destroy)(void*)) {
         const std::size_t i = place(key);
-        if (slots_[i].key == nullptr) {
-            slots_[i].key = key;
+        slot& s = slots_[i];
+        if (s.key == nullptr) {
+            s.key = key;
             order_[used_++] = i;
         }
-        slots_[i].cell = cell;
+        void* const before = std::exchange(s.cell, cell);
+        void (*const destroy_before)(void*) = std::exchange(s.destroy, destroy);
+        if (before != nullptr) {
+            destroy_before(before);
+        }
     }
     void* get(const void* key) const noexcept { return slots_[place(key)].cell; }
     /// It has been there, and its life has ended.
@@ -125,6 +141,7 @@ private:
     struct slot {
         const void* key = nullptr;
         void* cell = nullptr;  // null: gone
+        void (*destroy)(void*) = nullptr;
     };
     std::size_t place(const void* key) const noexcept {
         std::size_t i = (reinterpret_cast<std::uintptr_t>(key) * 0x9e3779b97f4a7c15) >> 50;
@@ -147,16 +164,15 @@ public:
     constexpr atomic() noexcept : atomic(T()) {}
     constexpr atomic(T v) noexcept : plain_(v) {
         if (!std::is_constant_evaluated() && running) {
-            cells.set(this, ::new cell(v));
+            cells.set(this, ::new cell(v), &destroy);
         }
     }
     atomic(const atomic&) = delete;
     atomic& operator=(const atomic&) = delete;
     constexpr ~atomic() {
         if (!std::is_constant_evaluated() && running) {
-            if (void* const c = cells.get(this)) {
-                ::delete static_cast<cell*>(c);
-                cells.set(this, nullptr);
+            if (cells.get(this) != nullptr) {
+                cells.set(this, nullptr, nullptr);
             }
         }
     }
@@ -215,6 +231,7 @@ public:
     T operator++() noexcept { return fetch_add(1) + 1; }
 
 private:
+    static void destroy(void* c) { ::delete static_cast<cell*>(c); }
     cell* find() const noexcept {
         if (!running) {
             return nullptr;
@@ -249,6 +266,15 @@ public:
 
 private:
     atomic<bool> taken_{false};
+};
+
+/// An awaiter or an arm, or several, in a task's frame. Whoever touches a node in it after its end
+/// is found out.
+template <class T>
+struct in_frame : T {
+    using T::T;
+    explicit in_frame(T&& op) : T(std::move(op)) {}
+    ~in_frame() { cells.destroy_in(this, sizeof *this); }
 };
 
 /// Runs a suite; true when nothing was found.

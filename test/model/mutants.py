@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 ROUTINE = "include/ringo/detail/routine.hpp"
+QUEUE = "lib/base/wait_queue.cpp"
 CONTEXT = "lib/context/context.cpp"
 MUTEX = "lib/sync/mutex.cpp"
 WORKER = "lib/sched/worker.cpp"
@@ -35,8 +36,18 @@ MUTANTS = {
     "wait, one sequence number for all waits": (
         "wait_model", ROUTINE, "((s >> 32) + 1) & 0xffffffff", "(s >> 32) & 0xffffffff"),
     "wait, taking a waiter without a claim": (
-        "wait_model", ROUTINE, "            if (n->owner->try_claim(n->arm)) {\n                return n;",
-        "            if (n->owner->try_claim(n->arm) || true) {\n                return n;"),
+        "wait_model", ROUTINE, "        if (n.owner->try_claim(arm)) {\n", "        if (n.owner->try_claim(arm) || true) {\n"),
+    "wait, a channel that goes without a word": (
+        "wait_model", "include/ringo/detail/channel_core.hpp", "        c->receivers.disown(c->lock);\n", ""),
+    "wait, letting go of a node whose owner is about to leave": (
+        "wait_model", QUEUE, "        if (n.place.compare_exchange_strong(w, where::out, std::memory_order_acq_rel,\n"
+        "                                            std::memory_order_relaxed)) {\n            return;\n        }\n",
+        "        n.place.store(where::out);\n        return;\n"),
+    "wait, a node that is kept while its owner waits for the lock": (
+        "wait_model", QUEUE, "        n.place.store(where::in, std::memory_order_release);\n",
+        "        lock.lock();\n        return true;\n"),
+    "wait, all that cannot be claimed are let go of": (
+        "wait_model", ROUTINE, "            if (n != first) {\n", "            {\n"),
     "wait, a cancelled receiver that stays in its queue": (
         "wait_model", "include/ringo/detail/channel_awaiters.hpp",
         "            base::leave(&core::receivers);\n        }\n        r->end_wait();",
@@ -121,6 +132,9 @@ FOUND_LATE = {
     "wait, one sequence number for all waits",
     "select, locks in the order of the arms",
     "select, a lock taken twice",
+    "wait, letting go of a node whose owner is about to leave",
+    "wait, a node that is kept while its owner waits for the lock",
+    "wait, all that cannot be claimed are let go of",
     "select, losers stay in their queues",
     "select, no look at the flag when it is cancelled while it publishes",
     "park, no wake-up by the last searcher",

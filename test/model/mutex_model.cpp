@@ -7,6 +7,7 @@
 #include <ringo/sync/mutex.hpp>
 
 #include "base/errors.cpp"
+#include "base/wait_queue.cpp"
 #include "channel/channel.cpp"
 #include "context/context.cpp"
 #include "select/select.cpp"
@@ -73,7 +74,7 @@ struct suite : rl::test_suite<Derived, Threads> {
         }
         model::task& t = *own[index];
         for (int round = 0; round < Rounds; ++round) {
-            mutex_awaiter op = m->lock();
+            model::in_frame<mutex_awaiter> op(m->lock());
             op.attach(t.frame);
             if (!op.await_ready() && op.await_suspend(t.handle())) {
                 do {

@@ -9,15 +9,21 @@
 //   opposite        two selects meet on two channels, listed in opposite orders
 //   same_channel    two selects, both directions of one channel each: not with themselves
 //   cancelled_meet  as opposite, while both are cancelled
+//   cancelled_then_gone   a channel goes when its waiter has been cancelled
+//   chosen_then_gone      the same by another arm, while somebody sends
+//   those_behind    two at the front of a semaphore leave, somebody looks, who is behind gets in
 #include "model_stubs.hpp"
 
 #include <ringo/channel.hpp>
 #include <ringo/detail/channel_arms.hpp>
+#include <ringo/sync/semaphore.hpp>
 
 #include "base/errors.cpp"
+#include "base/wait_queue.cpp"
 #include "channel/channel.cpp"
 #include "context/context.cpp"
 #include "select/select.cpp"
+#include "sync/semaphore.cpp"
 
 using namespace ringo;
 using namespace ringo::detail;
@@ -55,6 +61,9 @@ struct suite : rl::test_suite<Derived, Threads> {
     void after() {
         static_cast<Derived*>(this)->check();
         for (core* c : {a, b}) {
+            if (c == nullptr) {
+                continue;
+            }
             RL_ASSERT(c->receivers.front() == nullptr);
             RL_ASSERT(c->senders.front() == nullptr);
             core::unref(c);
@@ -64,9 +73,14 @@ struct suite : rl::test_suite<Derived, Threads> {
         model::running = false;
     }
     void cancel() { ctx->cancel(errc::canceled, because); }
+    void until_waits(int t) {
+        while (own[t]->r.phase() != wait_phase::waiting) {
+            rl::yield(1, $);
+        }
+    }
     /// @return what was received; nothing when it was cancelled
     std::optional<int> recv(int t, core* c) {
-        recv_awaiter<int> op(c);
+        model::in_frame<recv_awaiter<int>> op(c);
         try {
             return own[t]->await(op);
         } catch (const canceled&) {
@@ -115,6 +129,9 @@ struct late_canceller : suite<late_canceller, 2> {
             return;
         }
         routine* const r = &own[0]->r;
+        if (rl::rand(2) != 0) {
+            until_waits(0);
+        }
         const std::uint64_t s = r->state.load(std::memory_order_acquire);
         int v = 1;
         while (!detail::try_send(a, v).sent()) {
@@ -169,7 +186,7 @@ struct opposite : suite<opposite, 2> {
     int got[2] = {};
     void before() { set_up(2, false); }
     void thread(unsigned i) {
-        two_arms s(i == 0 ? a : b, i == 0 ? b : a, static_cast<int>(i) + 10, true);
+        model::in_frame<two_arms> s(i == 0 ? a : b, i == 0 ? b : a, static_cast<int>(i) + 10, true);
         what[i] = s.run(*own[i], got[i]);
     }
     void check() {
@@ -184,7 +201,7 @@ struct same_channel : suite<same_channel, 2> {
     int got[2] = {};
     void before() { set_up(2, false); }
     void thread(unsigned i) {
-        two_arms s(a, a, static_cast<int>(i) + 10, i == 0);
+        model::in_frame<two_arms> s(a, a, static_cast<int>(i) + 10, i == 0);
         what[i] = s.run(*own[i], got[i]);
     }
     void check() {
@@ -203,10 +220,101 @@ struct cancelled_meet : suite<cancelled_meet, 3> {
             cancel();
             return;
         }
-        two_arms s(i == 0 ? a : b, i == 0 ? b : a, static_cast<int>(i) + 10, i == 0);
+        model::in_frame<two_arms> s(i == 0 ? a : b, i == 0 ? b : a, static_cast<int>(i) + 10,
+                                    i == 0);
         what[i] = s.run(*own[i], got[i]);
     }
     void check() { RL_ASSERT((what[0] == 0 && what[1] == 0) || what[0] + what[1] == 3); }
+};
+
+struct cancelled_then_gone : suite<cancelled_then_gone, 2> {
+    void before() { set_up(1, true); }
+    void thread(unsigned index) {
+        if (index == 0) {
+            RL_ASSERT(!recv(0, a));
+        } else {
+            until_waits(0);
+            cancel();
+            core::unref(std::exchange(a, nullptr));
+        }
+    }
+    void check() {}
+};
+
+struct chosen_then_gone : suite<chosen_then_gone, 3> {
+    int what = 0;
+    int got = 0;
+    bool sent = false;
+    std::unique_ptr<std::atomic<bool>> through;
+    void before() {
+        set_up(1, false);
+        through = std::make_unique<std::atomic<bool>>(false);
+    }
+    void thread(unsigned index) {
+        if (index == 0) {  // receives from a, or sends to b
+            model::in_frame<two_arms> s(a, b, 10, false);
+            what = s.run(*own[0], got);
+        } else if (index == 1) {
+            while (own[0]->r.phase() != wait_phase::waiting &&
+                   !(through->load(std::memory_order_acquire) && sent)) {
+                rl::yield(1, $);
+            }
+            std::optional<int> v;
+            waiter* woken = nullptr;
+            {
+                const std::lock_guard guard(b->lock);
+                (void)b->try_take(v, woken);
+            }
+            if (woken != nullptr) {
+                wake(woken);
+            }
+            while (!through->load(std::memory_order_acquire)) {
+                rl::yield(1, $);
+            }
+            core::unref(std::exchange(a, nullptr));
+        } else {
+            int v = 7;
+            sent = detail::try_send(a, v).sent();
+            through->store(true, std::memory_order_release);
+        }
+    }
+    void check() {
+        RL_ASSERT(sent ? what == 2 && got == 7 : what == 1);
+        through.reset();
+    }
+};
+
+struct those_behind : suite<those_behind, 4> {
+    std::unique_ptr<semaphore> tokens;
+    bool through = false;
+    void before() {
+        set_up(2, true);
+        own.push_back(std::make_unique<model::task>());
+        model::tasks[2] = own.back().get();
+        tokens = std::make_unique<semaphore>(3);
+        (void)tokens->try_acquire(2);
+    }
+    void thread(unsigned index) {
+        if (index == 3) {
+            until_waits(2);
+            cancel();
+            (void)tokens->try_acquire(3);
+            return;
+        }
+        if (index != 0) {
+            until_waits(static_cast<int>(index) - 1);
+        }
+        model::in_frame<quick_awaiter<semaphore_arm>> op(tokens->acquire(index == 2 ? 1 : 2));
+        try {
+            own[index]->await(op);
+            through = true;
+        } catch (const canceled&) {
+        }
+    }
+    void check() {
+        RL_ASSERT(through);
+        tokens.reset();
+    }
 };
 
 template <class Suite>
@@ -221,6 +329,8 @@ int main(int argc, char**) {
     (void)this_machine();
     const bool held = check_suite<lost_cancel>(100'000) && check_suite<two_claimants>(100'000) &&
                       check_suite<late_canceller>(20'000) && check_suite<opposite>(100'000) &&
-                      check_suite<same_channel>(100'000) && check_suite<cancelled_meet>(100'000);
+                      check_suite<same_channel>(100'000) && check_suite<cancelled_meet>(100'000) &&
+                      check_suite<cancelled_then_gone>(100'000) &&
+                      check_suite<chosen_then_gone>(100'000) && check_suite<those_behind>(50'000);
     return model::finish(argc, held);
 }

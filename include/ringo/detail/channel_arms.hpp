@@ -36,45 +36,30 @@ class channel_arm : public select_arm {
 public:
     static constexpr bool of_channel = true;
     void own() noexcept {
-        if (at_end_ == duty::none && lock_ != 0) {
+        if (!owned_ && lock_ != 0) {
             core::ref(channel());
-            at_end_ = duty::unref;
+            owned_ = true;
         }
     }
 
 protected:
     using core = channel_core<T>;
     using item = channel_item<T>;
-    channel_arm(kind k, channel_ref<T>& c) noexcept
-        : select_arm(k), at_end_(c.give_up() ? duty::unref : duty::none) {
+    channel_arm(kind k, channel_ref<T>& c) noexcept : select_arm(k), owned_(c.give_up()) {
         lock_ = reinterpret_cast<std::uintptr_t>(c.get());  // it begins with its lock
     }
     channel_arm(channel_arm&& other) noexcept
-        : select_arm(std::move(other)), at_end_(std::exchange(other.at_end_, duty::none)) {}
+        : select_arm(std::move(other)), owned_(std::exchange(other.owned_, false)) {}
     ~channel_arm() {
-        if (at_end_ != duty::none) [[unlikely]] {
+        if (owned_) [[unlikely]] {
             let_go();
         }
     }
     core* channel() const noexcept { return reinterpret_cast<core*>(lock_); }
-    /// Out of the queue, not completed. Who has to free the channel then does not own it: there is
-    /// no handle.
-    void leave_queue(wait_queue core::* queue) noexcept {
-        if (channel()->leave(channel()->*queue, node_)) {
-            at_end_ = duty::destroy;
-        }
-    }
 
 private:
-    enum class duty : std::uint8_t { none, unref, destroy };
-    [[gnu::noinline, gnu::cold]] void let_go() noexcept {
-        if (at_end_ == duty::destroy) {
-            core::destroy(channel());
-        } else {
-            core::unref(channel());
-        }
-    }
-    duty at_end_;
+    [[gnu::noinline, gnu::cold]] void let_go() noexcept { core::unref(channel()); }
+    bool owned_;
 };
 
 /// recv as an arm of a select.
@@ -109,10 +94,10 @@ public:
     }
     bool link() noexcept final {
         base::node_.slot = &value_;
-        channel()->enqueue(channel()->receivers, base::node_);
+        channel()->receivers.push_back(base::node_);
         return true;
     }
-    void unlink() noexcept final { base::leave_queue(&core::receivers); }
+    void unlink() noexcept final { channel()->receivers.remove(base::node_); }
     result take() { return unpack<T>(std::move(value_)); }
 
 private:
@@ -157,10 +142,10 @@ public:
     }
     bool link() noexcept final {
         base::node_.slot = &value_;
-        channel()->enqueue(channel()->senders, base::node_);
+        channel()->senders.push_back(base::node_);
         return true;
     }
-    void unlink() noexcept final { base::leave_queue(&core::senders); }
+    void unlink() noexcept final { channel()->senders.remove(base::node_); }
     void won() noexcept final { closed_ = base::node_.kind == channel_base::node_closed; }
     void take() const {
         if (closed_) [[unlikely]] {

@@ -16,8 +16,8 @@
 namespace ringo::detail {
 
 /// A channel that is borrowed from the handle. An operation that is awaited where it is written
-/// needs no reference of its own, also while it waits (see above); one that is moved elsewhere
-/// does.
+/// needs no reference of its own, also while it waits (see channel_core.hpp); one that is moved
+/// elsewhere does.
 template <class T>
 class channel_ref {
 public:
@@ -62,7 +62,7 @@ protected:
     channel_awaiter(channel_awaiter&& other) noexcept : core_(std::move(other.core_)) {
         core_.own();
     }
-    ~channel_awaiter() = default;
+    ~channel_awaiter() {}  // of node_ there may be none
 
     wait_phase phase() const noexcept { return frame_->self()->phase(); }
     /// The task is destroyed while it waits.
@@ -73,8 +73,9 @@ protected:
     }
     /// Ends a wait that no peer has completed.
     void leave(wait_queue core::* queue) noexcept {
-        if (node_.slot != nullptr) {  // else it was never enqueued
-            core::forget(core_.get(), core_.get()->*queue, node_);
+        if (core_ != nullptr && lock_to_leave(node_, core_->lock)) {
+            (core_.get()->*queue).remove(node_);
+            core_->lock.unlock();
         }
     }
     // Uses up a tick; false when the routine should give way although it need not wait.
@@ -158,7 +159,7 @@ public:
             const std::lock_guard guard(core_->lock);
             if (!core_->try_take(value_, woken) && !core_->closed) {
                 node_.slot = &value_;
-                core_->enqueue(core_->receivers, node_);
+                core_->receivers.push_back(node_);
                 if (publish_wait(r)) {
                     return true;  // from here on the frame may be running elsewhere
                 }
@@ -246,7 +247,7 @@ public:
             closed_ = core_->closed;
             if (!closed_ && !core_->try_put(value_, woken)) {
                 node_.slot = &value_;
-                core_->enqueue(core_->senders, node_);
+                core_->senders.push_back(node_);
                 if (publish_wait(r)) {
                     return true;  // from here on the frame may be running elsewhere
                 }

@@ -5,15 +5,12 @@
 // Invariants, under the channel's lock:
 //   - who waits to receive finds the buffer empty and nobody waiting to send (but waiters that have
 //     been claimed by another arm or by a cancel, which are skipped);
-//   - who waits to send finds the buffer full;
-//   - `held` counts the waiters that will come back to the channel: a peer that completes a wait
-//     takes it out of the count, and that waiter looks at its own frame only; one that was
-//     cancelled, or chosen through another arm, leaves by itself.
+//   - who waits to send finds the buffer full.
 //
-// Who keeps a channel: its handles, and when the last of these goes, the waiters that `held`
-// counts, the last of which frees it. So waiting costs no reference, and as no handle is left to
-// complete them, they can only be cancelled or destroyed. Whoever frees it has had the lock after
-// everybody else, whose last touch was unlocking it.
+// Its handles keep a channel: waiting costs no reference. When the last of them goes, nobody is
+// left to complete those who wait yet; they are let go (see routine.hpp), wait for a cancel, and do
+// not come back. Whoever frees the channel has had the lock after everybody else, whose last touch
+// was unlocking it.
 //
 // A value is moved between the two tasks' frames under the lock, after the waiter has been claimed
 // and before it is made runnable; so a frame cannot go away while its peer writes to it.
@@ -110,28 +107,10 @@ struct RINGO_API channel_base {
         return count.load(std::memory_order_acquire) == capacity &&
                (capacity != 0 || receivers.empty()) && !closed.load(std::memory_order_acquire);
     }
-    void enqueue(wait_queue& q, wait_node& n) noexcept {
-        q.push_back(n);
-        ++held;
-    }
-    /// Claims the first waiter that can be claimed: its wait is completed.
-    wait_node* claim(wait_queue& q) noexcept {
-        wait_node* const n = q.claim_front();
-        held -= n != nullptr ? 1 : 0;
-        return n;
-    }
-    /// A waiter that nobody has completed leaves. @return true when it has to free the channel,
-    /// after unlocking it
-    [[nodiscard]] bool leave(wait_queue& q, wait_node& n) noexcept {
-        q.remove(n);
-        return --held == 0 && orphaned;
-    }
 
     spin_lock lock;                      // first: its address is the channel's, for a select
     std::atomic<std::uint32_t> refs{1};  // of handles
-    std::uint32_t held = 0;
-    std::atomic<bool> closed{false};  // written under the lock
-    bool orphaned = false;            // no handle is left
+    std::atomic<bool> closed{false};     // written under the lock
     const std::size_t capacity;
     std::atomic<std::size_t> count{0};  // written under the lock
     std::size_t head = 0;
@@ -174,35 +153,18 @@ struct channel_core : channel_base {
     }
     static void unref(channel_core* c) noexcept {
         if (c != nullptr && c->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            bool wanted;
-            {
-                const std::lock_guard guard(c->lock);
-                c->orphaned = true;
-                wanted = c->held != 0;
-            }
-            if (!wanted) {
-                destroy(c);
-            }
+            destroy(c);
         }
     }
     static void destroy(channel_core* c) noexcept {
+        c->receivers.disown(c->lock);
+        c->senders.disown(c->lock);
         const std::size_t n = c->count.load(std::memory_order_relaxed);
         for (std::size_t i = 0; i < n; ++i) {
             std::destroy_at(c->slot(i));
         }
         c->~channel_core();
         ::operator delete(c);
-    }
-    /// A waiter that nobody has completed leaves.
-    static void forget(channel_core* c, wait_queue& q, wait_node& n) noexcept {
-        bool last;
-        {
-            const std::lock_guard guard(c->lock);
-            last = c->leave(q, n);
-        }
-        if (last) {
-            destroy(c);
-        }
     }
 
     // The i-th oldest value.
@@ -223,7 +185,7 @@ struct channel_core : channel_base {
 
     /// @return whether `v` was taken. @pre not closed
     bool try_put(item& v, waiter*& woken) noexcept {
-        if (wait_node* const n = claim(receivers)) {
+        if (wait_node* const n = receivers.claim_front()) {
             static_cast<std::optional<item>*>(n->slot)->emplace(std::move(v));
             woken = n->owner;
             return true;
@@ -246,7 +208,7 @@ struct channel_core : channel_base {
                 count.store(n - 1, std::memory_order_relaxed);
                 return true;
             }
-            if (wait_node* const w = claim(senders)) {
+            if (wait_node* const w = senders.claim_front()) {
                 ::new (static_cast<void*>(slot(n - 1)))
                     item(std::move(*static_cast<item*>(w->slot)));
                 woken = w->owner;
@@ -255,7 +217,7 @@ struct channel_core : channel_base {
             }
             return true;
         }
-        if (wait_node* const n = claim(senders)) {
+        if (wait_node* const n = senders.claim_front()) {
             out.emplace(std::move(*static_cast<item*>(n->slot)));
             woken = n->owner;
             return true;

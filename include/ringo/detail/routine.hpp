@@ -11,20 +11,43 @@
 //
 // and one `wait_node` in each source it waits for. *Claim before consume*: a peer that can complete
 // the wait holds the source's lock, wins the state word by compare-and-swap, and only then moves
-// the value and unlinks the node. A peer that loses skips the node. After the wake-up is published
-// the peer touches nothing of the waiter.
+// the value and takes the node out. After the wake-up is published the peer touches nothing of the
+// waiter.
 //
 // A waiter enqueues its nodes and publishes `waiting` while it holds the locks of all its sources,
 // then looks at its context's flag, still under them. A canceller sets the flag first and claims
 // the published waits afterwards. Both accesses are seq_cst, so at least one of the two sees the
-// other. A waiter resumed by a canceller takes the source's lock to unlink its node, and therefore
-// cannot run on (and free anything) before the thread that published it has let go of that lock.
+// other.
+//
+// Whose wait has been ended by another (a cancel, another arm of its select) has a node left in a
+// source that does not know of it. The source may be destroyed as soon as nobody waits who can be
+// claimed, and before that waiter runs: its owner cannot know of it either. So the two have to part
+// with each other, and meet in the node's `place`, which each changes by compare-and-swap only:
+//
+//     in --source, with its lock (let_go)-----> out      the source is done with the node
+//     in --owner (lock_to_leave)--------------> leaving  the source waits for the owner
+//     leaving --owner, with the lock (remove)-> out
+//     leaving --owner, who did not get the lock-> in
+//
+//   - A source goes after it has had its lock with all nodes out (disown, in its destructor). An
+//     owner touches the source only while its node is `leaving`: it tries the lock, and lets go of
+//     the node again if somebody else has it. So there is a source as long as it does; and nobody
+//     waits for a lock with something in its hand that the holder waits for.
+//   - An owner runs on, and its frame may go, after it has had the lock with the node out or has
+//     found the node out. In let_go the compare-and-swap is the last touch of the node, and it
+//     stands behind the try_claim that has failed: until then the owner waits in this wait yet, and
+//     is not claimed for another one by mistake.
+//   - The thread that published a wait lets go of the source's lock at last. The node is taken out
+//     with that lock, by whomever, and so later. Therefore the waiter cannot run on before.
+//
+// A waiter that has been claimed through the source itself finds its node out and does not look.
 //
 // The upper half of the word is a sequence number: one per wait, never reset, also not when the
 // routine's memory serves another task. It is what makes a late cancel harmless.
 #pragma once
 
 #include <ringo/config.hpp>
+#include <ringo/detail/spin_lock.hpp>
 
 #include <atomic>
 #include <coroutine>
@@ -248,18 +271,28 @@ private:
 
 /// One place in one source's queue of waiters. Lives in the awaiter, that is, in the task's frame.
 struct wait_node {
+    enum class where : std::uint8_t {
+        out,      ///< in no queue
+        in,       ///< in the queue of its source
+        leaving,  ///< in it, and its owner is about to take it out
+        kept,     ///< not in a wait_queue, in a source that is there as long as the owner wants it
+    };
     wait_node* prev = nullptr;
     wait_node* next = nullptr;
     waiter* owner = nullptr;
     void* slot = nullptr;   // where the value is, or goes; meaning belongs to the source
     std::uint32_t arm = 0;  // which arm of a select
-    bool linked = false;    // guarded by the source's lock
-    std::uint8_t kind = 0;  // meaning belongs to the source
+    std::atomic<where> place{where::out};  // see the file comment
+    std::uint8_t kind = 0;                 // meaning belongs to the source
 
     wait_node() noexcept = default;
     explicit wait_node(waiter* w, void* s = nullptr, std::uint32_t a = 0) noexcept
         : owner(w), slot(s), arm(a) {}
 };
+
+/// For the owner of `n`, whose wait somebody else has ended: takes the lock of the source if `n` is
+/// in its queue yet. False: it is out, and the source may be gone.
+[[nodiscard]] RINGO_API bool lock_to_leave(wait_node& n, spin_lock& lock) noexcept;
 
 /// A FIFO of wait nodes with removal from the middle in constant time; guarded by its source's
 /// lock.
@@ -273,7 +306,7 @@ public:
     void push_back(wait_node& n) noexcept {
         n.prev = tail_;
         n.next = nullptr;
-        n.linked = true;
+        n.place.store(wait_node::where::in, std::memory_order_relaxed);
         if (tail_ != nullptr) {
             tail_->next = &n;
         } else {
@@ -284,32 +317,32 @@ public:
     void push_front(wait_node& n) noexcept {
         n.next = front();
         n.prev = nullptr;
-        n.linked = true;
+        n.place.store(wait_node::where::in, std::memory_order_relaxed);
         (n.next != nullptr ? n.next->prev : tail_) = &n;
         set_front(&n);
     }
-    /// Does nothing when the node is not in the queue.
+    /// By the owner of the node. Does nothing when it is out.
     void remove(wait_node& n) noexcept {
-        if (!n.linked) {
-            return;
+        if (n.place.load(std::memory_order_relaxed) != wait_node::where::out) {
+            take_out(n);
         }
-        if (n.prev != nullptr) {
-            n.prev->next = n.next;
-        } else {
-            set_front(n.next);
-        }
-        (n.next != nullptr ? n.next->prev : tail_) = n.prev;
-        n.linked = false;
     }
-    /// Claims the first waiter that can still be claimed and unlinks its node. Nodes whose waiter
-    /// somebody else has claimed are unlinked on the way: their owner looks at `linked` under the
-    /// source's lock, and a crowd of cancelled waiters costs each of them one step, not one per
-    /// peer.
-    /// @return the node, or null when nobody can be claimed
+    /// Claims the waiter of a node in the queue for `arm` and takes the node out. False: somebody
+    /// else has claimed it, and the node, which is out as well, may be gone.
+    bool claim(wait_node& n, std::uint32_t arm) noexcept {
+        if (n.owner->try_claim(arm)) {
+            take_out(n);
+            return true;
+        }
+        let_go(n);
+        return false;
+    }
+    /// Claims the first waiter that can still be claimed. Those before it that cannot are taken
+    /// out: a crowd of cancelled waiters costs each of them one step, not one per peer.
+    /// @return its node, or null when nobody can be claimed
     wait_node* claim_front() noexcept {
         while (wait_node* n = front()) {
-            remove(*n);
-            if (n->owner->try_claim(n->arm)) {
+            if (claim(*n, n->arm)) {
                 return n;
             }
         }
@@ -318,17 +351,49 @@ public:
 
     /// Whether claim_front would find somebody now. Somebody else may claim that waiter through
     /// another of its sources right after.
+    ///
+    /// Of those that cannot be claimed the first one stays: it is the one that does, when it
+    /// leaves, what its source has to do when somebody at the front has left.
     bool any_claimable() noexcept {
-        while (wait_node* n = front()) {
+        wait_node* const first = front();
+        for (wait_node* n = first; n != nullptr;) {
             if (n->owner->phase() == wait_phase::waiting) {
                 return true;
             }
-            remove(*n);
+            wait_node* const next = n->next;
+            if (n != first) {
+                let_go(*n);
+            }
+            n = next;
         }
         return false;
     }
 
+    /// At the end of the source, whose lock this is: nobody comes back to it after that. Who waits
+    /// and has not been claimed waits on, for a cancel.
+    void disown(spin_lock& lock) noexcept {
+        // In this order: who has been seen to leave has the lock, or has had it.
+        if (!empty() || !lock.is_free()) [[unlikely]] {
+            disown_all(lock);
+        }
+    }
+
 private:
+    void take_out(wait_node& n) noexcept {
+        unhook(n);
+        n.place.store(wait_node::where::out, std::memory_order_relaxed);
+    }
+    void unhook(wait_node& n) noexcept {
+        if (n.prev != nullptr) {
+            n.prev->next = n.next;
+        } else {
+            set_front(n.next);
+        }
+        (n.next != nullptr ? n.next->prev : tail_) = n.prev;
+    }
+    /// Takes out a node whose waiter somebody else has claimed.
+    RINGO_API void let_go(wait_node& n) noexcept;
+    RINGO_API void disown_all(spin_lock& lock) noexcept;
     void set_front(wait_node* n) noexcept { head_.store(n, std::memory_order_release); }
     std::atomic<wait_node*> head_{nullptr};
     wait_node* tail_ = nullptr;

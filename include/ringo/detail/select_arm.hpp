@@ -20,10 +20,11 @@
 // peer finds half a select, and two selects that meet see either nothing or all of the other. A
 // select is enqueued nowhere while it looks for peers: it cannot meet itself.
 //
-// Whoever claims the wait names the arm. The resumed select takes the lock of each losing source
-// once more to leave its queue; thereby nobody holds a pointer into its frame any more, and the
-// thread that published the wait, which unlocked the sources one by one, is through with it as
-// well: the last lock it releases is one of those.
+// Whoever claims the wait names the arm. The resumed select leaves the queue of each losing source,
+// or finds that this has let go of it (and may be gone): see routine.hpp. Thereby nobody holds a
+// pointer into its frame any more, and the thread that published the wait, which unlocked the
+// sources one by one, is through with all of them: each node has been taken out with its source's
+// lock, after that.
 #pragma once
 
 #include <ringo/context.hpp>
@@ -67,8 +68,8 @@ public:
     virtual bool link() = 0;
     /// Takes node_ out of the queue if it is there.
     virtual void unlink() noexcept = 0;
-    /// unlink at the end of a wait that this arm has lost; whoever is behind it and may go on now
-    /// is put into `woken`.
+    /// unlink at the end of a wait that this arm has lost, if the source has not let go of node_
+    /// before; whoever is behind it and may go on now is put into `woken`.
     virtual void leave(wake_list& woken) noexcept;
     /// A peer has made it happen; called by the select's task.
     virtual void won() noexcept;
@@ -80,7 +81,7 @@ public:
     std::uintptr_t lock() const noexcept { return lock_; }
 
 protected:
-    ~select_arm() = default;
+    ~select_arm() {}  // of node_ there may be none
     static std::uintptr_t key(const spin_lock& l) noexcept {
         return reinterpret_cast<std::uintptr_t>(&l);
     }

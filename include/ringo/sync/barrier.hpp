@@ -20,8 +20,9 @@ class barrier_arrival;
 /// Holds back those who arrive until all have: then a phase is complete, and the next begins. As
 /// std::barrier.
 ///
-/// May be destroyed when the waits of its last phase have returned; the arrival that completed it
-/// need not have. **Thread safety**: all members from anywhere.
+/// May be destroyed as soon as a wait of its last phase has returned: the others have been released
+/// by then, or cancelled, and the arrival that completed it touches it no more. **Thread safety**:
+/// all members from anywhere.
 class RINGO_API barrier {
 public:
     /// For `expected` participants. When a phase is complete, `completion` is called by whoever
@@ -30,6 +31,7 @@ public:
     explicit barrier(std::ptrdiff_t expected, std::function<void()> completion = {});
     barrier(const barrier&) = delete;
     barrier& operator=(const barrier&) = delete;
+    ~barrier() { waiters_.disown(lock_); }
 
     /// Arrives, and waits until all have.
     ///

@@ -34,12 +34,14 @@ concept lock_guard_of_ringo = requires { typename detail::guard_access<Guard>::l
 /// There are no spurious wake-ups, and a wait that begins after a notify cannot take it away from
 /// one that began before; but by the time a waiter has its lock again, others may have changed
 /// things, so waits belong in a loop, or take a predicate. May be destroyed when all its waiters
-/// have been notified. **Thread safety**: all members from anywhere.
+/// have been notified or cancelled; their waits need not have returned. **Thread safety**: all
+/// members from anywhere.
 class RINGO_API condition_variable {
 public:
     condition_variable() noexcept = default;
     condition_variable(const condition_variable&) = delete;
     condition_variable& operator=(const condition_variable&) = delete;
+    ~condition_variable() { waiters_.disown(lock_); }
 
     /// Unlocks, waits to be notified, and locks again; the guard is then as before.
     ///

@@ -20,14 +20,16 @@ class latch_arrival;
 /// Opens for good when it has been counted down to zero, as std::latch.
 ///
 /// May be destroyed as soon as a wait has returned, or try_wait has said true: all other waiters
-/// have been released by then, and whoever counted down last touches it no more. **Thread safety**:
-/// all members from anywhere.
+/// have been released by then, and whoever counted down last touches it no more. Those who have
+/// been cancelled, or have lost a select, count as released. **Thread safety**: all members from
+/// anywhere.
 class RINGO_API latch {
 public:
     /// Opens after `expected` have come. @throws std::logic_error when that is negative
     explicit latch(std::ptrdiff_t expected);
     latch(const latch&) = delete;
     latch& operator=(const latch&) = delete;
+    ~latch() { waiters_.disown(lock_); }
 
     /// Counts down by `n`; at zero all waits return.
     /// @throws std::logic_error when `n` is negative or more than what is left

@@ -52,12 +52,14 @@ private:
 /// Waiters are first in, first out, but a task that comes by may take a free lock before the one
 /// that has been woken for it; a waiter that has starved for 1 ms gets the lock handed over
 /// directly, and so does a select, which cannot compete again. Not recursive. Must outlive its
-/// waiters. **Thread safety**: all members from anywhere.
+/// waiters; whoever has been cancelled, or has lost a select, waits no more. **Thread safety**: all
+/// members from anywhere.
 class RINGO_API mutex {
 public:
     mutex() noexcept = default;
     mutex(const mutex&) = delete;
     mutex& operator=(const mutex&) = delete;
+    ~mutex() { waiters_.disown(lock_); }
 
     /// Waits for the lock.
     ///
@@ -122,6 +124,7 @@ private:
     }
     void unlock_slow() noexcept;
     detail::waiter* pass_on_locked() noexcept;
+    void leave_locked(detail::wait_node& n) noexcept;
 
     std::atomic<std::uint32_t> state_{0};
     detail::spin_lock lock_;  // guards waiters_, and changes of all but locked

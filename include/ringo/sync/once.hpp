@@ -56,8 +56,9 @@ private:
 
 /// Runs a function a single time, whoever comes first; as Go's sync.Once.
 ///
-/// Must outlive its callers, and may be destroyed by any of them whose call has returned.
-/// **Thread safety**: all members from anywhere.
+/// May be destroyed as soon as a call has returned, if nobody calls it any more: those who waited
+/// for the end of the function have been released by then, or cancelled. **Thread safety**: all
+/// members from anywhere.
 class once {
 public:
     once() noexcept = default;

@@ -76,12 +76,17 @@ private:
 /// A writer that waits holds off new readers, so that readers cannot starve it: a task that reads
 /// must not lock for reading again. When a writer unlocks, all readers that wait get in before the
 /// next writer. Writers are first in, first out. Not recursive; reading cannot be turned into
-/// writing. Must outlive its waiters. **Thread safety**: all members from anywhere.
+/// writing. Must outlive its waiters; whoever has been cancelled, or has lost a select, waits no
+/// more. **Thread safety**: all members from anywhere.
 class RINGO_API rw_mutex {
 public:
     rw_mutex() noexcept = default;
     rw_mutex(const rw_mutex&) = delete;
     rw_mutex& operator=(const rw_mutex&) = delete;
+    ~rw_mutex() {
+        writers_.disown(lock_);
+        readers_.disown(lock_);
+    }
 
     /// Waits until nobody holds the lock, and takes it for writing.
     ///

@@ -19,7 +19,8 @@ class semaphore_arm;
 /// A number of tokens that are taken and given back, any number at a time.
 ///
 /// Strictly first in, first out: a large request at the front holds off smaller ones behind it, so
-/// that it is not starved. Must outlive its waiters. **Thread safety**: all members from anywhere.
+/// that it is not starved. Must outlive its waiters; whoever has been cancelled, or has lost a
+/// select, waits no more. **Thread safety**: all members from anywhere.
 class RINGO_API semaphore {
 public:
     /// With `size` tokens, all of them there.
@@ -27,6 +28,7 @@ public:
     explicit semaphore(std::size_t size);
     semaphore(const semaphore&) = delete;
     semaphore& operator=(const semaphore&) = delete;
+    ~semaphore() { waiters_.disown(lock_); }
 
     /// Waits for `n` tokens and takes them. More than there can ever be are waited for in vain, and
     /// hold up nobody.

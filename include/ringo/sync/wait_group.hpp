@@ -21,8 +21,8 @@ class wait_group_arm;
 /// Waits for a number of tasks to finish, as Go's sync.WaitGroup.
 ///
 /// Add before the task that calls done() is started. May be used again, or destroyed, once every
-/// wait has returned; the done() that ended them need not have. **Thread safety**: all members from
-/// anywhere.
+/// wait has returned, been cancelled, or lost a select; the done() that ended them need not have
+/// returned. **Thread safety**: all members from anywhere.
 class RINGO_API wait_group : detail::completion {
 public:
     wait_group() noexcept : completion{&wait_group::member_ended, &wait_group::member_lost} {}
@@ -32,6 +32,7 @@ public:
         if (word_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
             detail::forget_completion(*this);
         }
+        waiters_.disown(lock_);
     }
 
     /// Adds `n`, which may be negative, to the counter; at zero, all waits return.
