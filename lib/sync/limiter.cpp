@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // The bucket is looked at, and filled, only when somebody asks. A time earlier than that of the
 // last look is no error: threads read the clock before they take the lock.
+//
+// What is promised is a time, and a time is rounded. So nothing is computed back from one: tokens
+// that are taken and given back are integers, and how many have been reserved behind a reservation
+// is the difference of two places in a line (end_). Only filling goes by time, and what it rounds
+// away is less than a token's share of a nanosecond, once.
 #include <ringo/sync/limiter.hpp>
 
 #include <ringo/error.hpp>
@@ -11,8 +16,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdint>
 #include <exception>
+#include <iterator>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 
 namespace ringo {
@@ -23,6 +32,12 @@ using seconds = std::chrono::duration<double>;
 
 time_point now() noexcept { return time_point(std::chrono::nanoseconds(detail::now_ns())); }
 
+/// Nanoseconds from the earlier time to the later, however far they are apart.
+double between(time_point from, time_point to) noexcept {
+    return static_cast<double>(static_cast<std::uint64_t>(to.time_since_epoch().count()) -
+                               static_cast<std::uint64_t>(from.time_since_epoch().count()));
+}
+/// How long it takes to fill in so many; duration::max(): for ever, or nearly so.
 duration time_for(double limit, double tokens) noexcept {
     if (!(limit > 0)) {
         return duration::max();
@@ -33,11 +48,10 @@ duration time_for(double limit, double tokens) noexcept {
                ? duration::max()
                : duration(static_cast<duration::rep>(ns));
 }
-double tokens_in(double limit, duration d) noexcept {
-    return limit > 0 ? seconds(d).count() * limit : 0;
-}
+/// time_point::max() when it is not before that.
 time_point later(time_point t, duration d) noexcept {
-    return d > time_point::max() - t ? time_point::max() : t + d;
+    const bool beyond = t.time_since_epoch() > duration::zero() && d >= time_point::max() - t;
+    return beyond || d == duration::max() ? time_point::max() : t + d;
 }
 
 }  // namespace
@@ -47,16 +61,37 @@ double limiter::every(duration interval) noexcept {
 }
 
 limiter::limiter(double limit, std::size_t burst) noexcept
-    : limit_(limit), burst_(burst), tokens_(static_cast<double>(burst)) {}
+    : limit_(limit), burst_(burst), tokens_{most(), 0} {}
+
+/// The full bucket.
+std::int64_t limiter::most() const noexcept {
+    return static_cast<std::int64_t>(std::min<std::uint64_t>(burst_, std::uint64_t{1} << 62));
+}
 
 /// The tokens at `t`, with lock_ held.
-double limiter::filled(time_point t) const noexcept {
-    const double more = tokens_in(limit_, t - std::min(last_, t));
-    return std::min(tokens_ + more, static_cast<double>(burst_));
+limiter::amount limiter::filled(time_point t) const noexcept {
+    const double more = limit_ > 0 ? between(std::min(last_, t), t) / 1e9 * limit_ : 0;
+    // Beyond 2^53 a few tokens more or less are nothing.
+    if (!(more < static_cast<double>(most()) - tokens_.value())) {
+        return {most(), 0};
+    }
+    const double whole = std::floor(more);
+    amount a{tokens_.whole + static_cast<std::int64_t>(whole), tokens_.part + (more - whole)};
+    if (a.part >= 1) {
+        ++a.whole;
+        a.part -= 1;
+    }
+    return a.whole >= most() ? amount{most(), 0} : a;
 }
 void limiter::advance(time_point t) noexcept {
     tokens_ = filled(t);
     last_ = t;
+}
+void limiter::put(std::uint64_t n) noexcept {
+    tokens_.whole += static_cast<std::int64_t>(n);
+    if (tokens_.whole >= most()) {
+        tokens_ = {most(), 0};
+    }
 }
 
 bool limiter::allow(std::size_t n) noexcept { return allow_at(now(), n); }
@@ -73,18 +108,24 @@ reservation limiter::reserve_at(time_point t, std::size_t n, duration patience) 
         r.at_ = t;
         return r;
     }
-    const double left = filled(t) - static_cast<double>(n);
-    const duration wait = left < 0 ? time_for(limit_, -left) : duration::zero();
-    if (n > burst_ || wait > patience) {
+    constexpr std::int64_t least = -(std::int64_t{1} << 62);
+    amount left = filled(t);
+    if (n > burst_ || n > std::uint64_t{1} << 62 ||
+        left.whole < least + static_cast<std::int64_t>(n)) {
         return r;
     }
+    left.whole -= static_cast<std::int64_t>(n);
+    const duration wait = left.whole < 0 ? time_for(limit_, -left.value()) : duration::zero();
+    if (wait > patience || (left.whole < 0 && !(limit_ > 0))) {
+        return r;
+    }
+    end_ += n;
     r.from_ = this;
     r.tokens_ = n;
+    r.end_ = end_;
     r.at_ = later(t, wait);
-    r.limit_ = limit_;
     tokens_ = left;
     last_ = t;
-    last_event_ = r.at_;
     return r;
 }
 
@@ -100,7 +141,11 @@ task<> limiter::wait(std::size_t n) {
         if (n > burst()) {
             throw std::logic_error("ringo: limiter: waiting for more than the burst");
         }
-        throw canceled(errc::deadline_exceeded);
+        if (deadline) {
+            throw canceled(errc::deadline_exceeded);
+        }
+        co_await sleep_until(time_point::max());
+        co_return;
     }
     if (r.at() == start) {
         co_return;
@@ -130,7 +175,7 @@ std::size_t limiter::burst() const noexcept {
 double limiter::tokens() const noexcept { return tokens_at(now()); }
 double limiter::tokens_at(time_point t) const noexcept {
     const std::lock_guard guard(lock_);
-    return filled(t);
+    return filled(t).value();
 }
 void limiter::set_limit(double limit) noexcept { set_limit_at(now(), limit); }
 void limiter::set_limit_at(time_point t, double limit) noexcept {
@@ -146,22 +191,57 @@ void limiter::set_burst_at(time_point t, std::size_t burst) noexcept {
 }
 
 /// Whoever has reserved after `r` has been promised a time that counts on its tokens being taken:
-/// as many as it takes from its time to the last promised one stay taken.
+/// as many as have been reserved behind it stay taken, until those are given back themselves.
 void limiter::give_back(time_point t, const reservation& r) noexcept {
     const std::lock_guard guard(lock_);
-    if (limit_ == infinite || r.tokens_ == 0 || r.at_ < t) {
-        return;
-    }
-    const double back = static_cast<double>(r.tokens_) - tokens_in(r.limit_, last_event_ - r.at_);
-    if (back <= 0) {
+    if (limit_ == infinite || r.tokens_ == 0 || r.at_ < t || r.end_ > end_) {
         return;
     }
     advance(t);
-    tokens_ = std::min(tokens_ + back, static_cast<double>(burst_));
-    if (r.at_ == last_event_) {
-        const duration own = time_for(r.limit_, static_cast<double>(r.tokens_));
-        if (own <= r.at_ - t) {
-            last_event_ = r.at_ - own;
+    const std::uint64_t behind = end_ - r.end_;
+    if (behind != 0) {
+        const std::uint64_t taken = std::min<std::uint64_t>(r.tokens_, behind);
+        put(r.tokens_ - taken);
+        std::erase_if(gaps_, [t](const gap& g) { return g.at < t; });
+        keep({r.end_ - r.tokens_, r.end_, taken, r.at_});
+        return;
+    }
+    end_ -= r.tokens_;
+    put(r.tokens_);
+    while (!gaps_.empty() && gaps_.back().to == end_) {
+        const gap g = gaps_.back();
+        gaps_.pop_back();
+        end_ = g.from;
+        put(g.at < t ? 0 : g.taken);
+    }
+}
+
+/// Puts a gap between the others. There may be many only if many are cancelled between many that
+/// are not; if there is no memory, its tokens are used up.
+void limiter::keep(gap g) noexcept {
+    const auto behind =
+        std::upper_bound(gaps_.begin(), gaps_.end(), g.from,
+                         [](std::uint64_t place, const gap& other) { return place < other.from; });
+    const bool joins_next = behind != gaps_.end() && behind->from == g.to;
+    if (behind != gaps_.begin() && std::prev(behind)->to == g.from) {
+        gap& before = *std::prev(behind);
+        before.to = g.to;
+        before.taken += g.taken;
+        before.at = g.at;
+        if (joins_next) {
+            before.to = behind->to;
+            before.taken += behind->taken;
+            before.at = behind->at;
+            gaps_.erase(behind);
+        }
+    } else if (joins_next) {
+        behind->from = g.from;
+        behind->taken += g.taken;
+    } else {
+        try {
+            gaps_.insert(behind, g);
+        } catch (const std::bad_alloc&) {
+            return;
         }
     }
 }

@@ -5,7 +5,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -225,6 +228,105 @@ TEST_CASE("TestReserveMax: nothing is reserved that would be too late") {
     CHECK(slot(lim, 0, 1, d) == 1);
     CHECK(slot(lim, 0, 1, d) == -1);
     CHECK(slot(lim, 0, 1, 2 * d) == 2);
+}
+
+TEST_CASE("limiter: reservations cancelled in any order leave the bucket as it was") {
+    std::mt19937 rng(7);
+    for (const double limit : {10., 30., 60., 100., 7., 3., 1000. / 3, 1e-3}) {
+        limiter lim(limit, 5);
+        CHECK(lim.allow_at(t(0), 4));
+        for (int order = 0; order < 20; ++order) {
+            std::vector<reservation> all;
+            for (std::size_t n = 0; n < 60; ++n) {
+                all.push_back(lim.reserve_at(t(0), n % 5 + 1));
+            }
+            if (order > 1) {
+                std::shuffle(all.begin(), all.end(), rng);
+            } else if (order == 1) {
+                std::reverse(all.begin(), all.end());
+            }
+            for (reservation& r : all) {
+                r.cancel_at(t(0));
+                r.cancel_at(t(0));
+            }
+            CHECK(lim.tokens_at(t(0)) == 1);
+        }
+        CHECK(lim.allow_at(t(0)));
+        CHECK_FALSE(lim.allow_at(t(0)));
+    }
+}
+
+TEST_CASE("limiter: what is cancelled between others comes back with those behind it") {
+    limiter lim(10, 10);
+    CHECK(lim.allow_at(t(0), 10));
+    reservation a = lim.reserve_at(t(0), 10);
+    reservation b = lim.reserve_at(t(0), 2);
+    reservation c = lim.reserve_at(t(0), 3);
+    CHECK(lim.tokens_at(t(0)) == -15);
+    b.cancel_at(t(0));  // c counts on it
+    CHECK(lim.tokens_at(t(0)) == -15);
+    a.cancel_at(t(0));  // but for the 5 behind it
+    CHECK(lim.tokens_at(t(0)) == -10);
+    c.cancel_at(t(0));
+    CHECK(lim.tokens_at(t(0)) == 0);
+    // Not what has passed meanwhile.
+    a = lim.reserve_at(t(0), 1);
+    b = lim.reserve_at(t(0), 1);
+    c = lim.reserve_at(t(0), 3);
+    a.cancel_at(t(0));
+    b.cancel_at(t(0));
+    CHECK(lim.tokens_at(t(0)) == -5);
+    c.cancel_at(t(3));
+    CHECK(lim.tokens_at(t(3)) == 1);
+}
+
+TEST_CASE("limiter: a limit of zero promises nothing, and takes nothing") {
+    for (const double limit : {0.0, -1.0}) {
+        limiter none(limit, 1);
+        CHECK(none.reserve_at(t(0)).ok());
+        const reservation r = none.reserve_at(t(1000));
+        CHECK_FALSE(r.ok());
+        CHECK(r.at() == time_point::max());
+        CHECK(none.tokens_at(t(1000)) == 0);
+        CHECK(none.reserve_at(t(1000), 0).ok());
+    }
+    run_at(1, []() -> task<> {  // who waits, waits for a cancel
+        limiter none(0, 1);
+        CHECK(none.allow());
+        const std::string late = co_await within(1h, outcome(none, 1));
+        CHECK(late == "deadline");
+        cancelable_context x = with_cancel(current_context());
+        auto h = go([&]() -> task<std::string> {
+            const std::string how = co_await with_context(x.ctx, outcome(none, 1));
+            co_return how;
+        });
+        co_await yield();
+        CHECK_FALSE(h.done());
+        CHECK(none.tokens() == 0);
+        x.cancel();
+        const std::string r = co_await h;
+        CHECK(r == "canceled");
+    });
+}
+
+TEST_CASE("limiter: all times there are can be given") {
+    for (const time_point start : {time_point(-5s), time_point::min(), time_point::max() - 10s}) {
+        limiter lim(1, 2);
+        CHECK(lim.allow_at(start, 2));
+        const reservation r = lim.reserve_at(start, 2);
+        CHECK(r.ok());
+        CHECK(r.at() == start + 2s);
+        CHECK(lim.tokens_at(start) == -2);
+        CHECK(lim.tokens_at(start + 1s) == -1);
+    }
+    limiter lim(1, 2);
+    CHECK(lim.allow_at(time_point::min(), 2));
+    CHECK(lim.tokens_at(time_point::max()) == 2);  // the longest time there is
+    CHECK(lim.allow_at(time_point::max(), 2));
+    CHECK(lim.reserve_at(time_point::max(), 1).at() == time_point::max());
+    limiter large(1, SIZE_MAX);
+    CHECK(large.allow_at(t(0), std::size_t{1} << 62));
+    CHECK_FALSE(large.allow_at(t(0), SIZE_MAX));
 }
 
 TEST_CASE("TestSimultaneousRequests: from many threads not one more than the burst") {

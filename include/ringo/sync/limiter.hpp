@@ -8,7 +8,9 @@
 #include <ringo/task.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <limits>
+#include <vector>
 
 namespace ringo {
 
@@ -29,7 +31,8 @@ public:
     /// As delay, from `now` on.
     duration delay_from(time_point now) const noexcept;
     /// It is not going to happen: gives back what nobody has reserved upon since, if its time has
-    /// not passed yet. Does nothing the second time.
+    /// not passed yet; the rest when those who have are cancelled as well. Does nothing the second
+    /// time.
     void cancel() noexcept;
     /// As cancel, at the time `now`.
     void cancel_at(time_point now) noexcept;
@@ -38,15 +41,17 @@ private:
     friend class limiter;
     limiter* from_ = nullptr;
     std::size_t tokens_ = 0;
+    std::uint64_t end_ = 0;  // see limiter::end_
     time_point at_ = time_point::max();
-    double limit_ = 0;  // then in force
 };
 
 /// Lets `limit` things happen per second, and up to `burst` at once after a pause: a token bucket.
 ///
-/// As Go's golang.org/x/time/rate, whose arithmetic it uses. First come, first served: who reserves
-/// later gets a later time. Must outlive its waiters and reservations. **Thread safety**: all
-/// members from anywhere.
+/// As Go's golang.org/x/time/rate, but it counts in whole tokens what Go computes from rounded
+/// times, and gets back all of what has been cancelled in whatever order. First come, first served:
+/// who reserves later gets a later time. Must outlive its reservations and its waiters, those who
+/// have been cancelled included: they give back what they had taken. **Thread safety**: all members
+/// from anywhere.
 class RINGO_API limiter {
 public:
     /// A limit that lets everything happen at once, whatever the burst.
@@ -77,7 +82,8 @@ public:
     /// set_limit and set_burst meanwhile is for those who come later.
     /// **Cancellation** is prompt: throws ringo::canceled. When the context's deadline is too
     /// early for it, it does so at once, with errc::deadline_exceeded, and takes nothing. What it
-    /// had taken is given back as by reservation::cancel.
+    /// had taken is given back as by reservation::cancel. With a limit that never fills the bucket
+    /// it takes nothing either, and waits for a cancel.
     /// **Cancel safety**: as an arm of a select it is a task; losing is the same as a cancel.
     /// @throws std::logic_error when `n` is more than the burst, unless the limit is infinite
     [[nodiscard("wait does nothing until it is awaited")]] task<> wait(std::size_t n = 1);
@@ -101,16 +107,35 @@ public:
 
 private:
     friend reservation;
-    double filled(time_point now) const noexcept;
+    /// A number of tokens: those that are taken and given back are whole, and counted exactly.
+    struct amount {
+        std::int64_t whole;
+        double part;  // at least 0, less than 1
+        double value() const noexcept { return static_cast<double>(whole) + part; }
+    };
+    /// Cancelled reservations, one behind the other.
+    struct gap {
+        std::uint64_t from;  // as end_
+        std::uint64_t to;
+        std::uint64_t taken;  // of their tokens, those that have not been given back
+        time_point at;        // of the last of them
+    };
+    std::int64_t most() const noexcept;
+    amount filled(time_point now) const noexcept;
     void advance(time_point now) noexcept;
+    void put(std::uint64_t n) noexcept;
     void give_back(time_point now, const reservation& r) noexcept;
+    void keep(gap g) noexcept;
 
     mutable detail::spin_lock lock_;
     double limit_;
     std::size_t burst_;
-    double tokens_;  // at the time last_
+    amount tokens_;  // at the time last_
     time_point last_;
-    time_point last_event_;  // the latest time anything is reserved for
+    // Reserved tokens have places in a line, in the order in which they have been promised. Here it
+    // ends: behind the last reservation that has not been cancelled.
+    std::uint64_t end_ = 0;
+    std::vector<gap> gaps_;  // in the line, none at its end
 };
 
 }  // namespace ringo
