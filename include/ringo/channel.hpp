@@ -424,7 +424,10 @@ void blocking_send(channel_core<T>* c, channel_value<T>& v) {
     if (self.phase() != wait_phase::running) {
         self.block();
         if (self.phase() == wait_phase::canceled) {
-            channel_core<T>::forget(c, c->senders, node);
+            if (lock_to_leave(node, c->lock)) {
+                c->senders.remove(node);
+                c->lock.unlock();
+            }
             channel_base::throw_runtime_ends();
         }
         if (node.kind == channel_base::node_closed) {
@@ -456,7 +459,10 @@ std::optional<channel_value<T>> blocking_recv(channel_core<T>* c) {
     if (self.phase() != wait_phase::running) {
         self.block();
         if (self.phase() == wait_phase::canceled) {
-            channel_core<T>::forget(c, c->receivers, node);
+            if (lock_to_leave(node, c->lock)) {
+                c->receivers.remove(node);
+                c->lock.unlock();
+            }
             channel_base::throw_runtime_ends();
         }
     }

@@ -141,6 +141,7 @@ void runtime_core::finish(machine*, routine*) noexcept {}
 void runtime_core::wait_for_resume() noexcept {}
 processor* runtime_core::settle_ownership(machine&) noexcept { return nullptr; }
 bool runtime_core::wait_as_spare(machine&) noexcept { return false; }
+void runtime_core::wait_for_all_io() noexcept {}
 void runtime_core::end_io(processor&) noexcept {}
 }  // namespace ringo::detail
 
