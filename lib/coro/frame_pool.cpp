@@ -5,6 +5,8 @@
 
 #include "../sched/sched.hpp"
 
+#include <ringo/go.hpp>
+
 #include <sys/mman.h>
 
 #include <array>
@@ -343,7 +345,8 @@ void routine_free(routine* r) noexcept {
     }
 }
 
-void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) noexcept {
+void for_each_routine(std::uint8_t index, void (*f)(const found_routine&, void*),
+                      void* arg) noexcept {
     for (std::size_t i = 0;; ++i) {
         routine* slab = nullptr;
         std::size_t n = routines_per_slab;
@@ -357,8 +360,18 @@ void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg)
         }
         for (std::size_t k = 0; k < n; ++k) {
             routine* const r = slab + k;
-            if (r->rt.load(std::memory_order_acquire) == index) {
-                f(r, arg);
+            // seq_cst: who cancels has set a flag before, and who waits publishes that before it
+            // looks at the flag.
+            std::uint64_t s = r->state.load(std::memory_order_seq_cst);
+            bool ended = join_word::has_ended(r);
+            while (r->rt.load(std::memory_order_acquire) == index) {
+                const std::uint64_t now = r->state.load(std::memory_order_acquire);
+                if (now == s) {
+                    f({r, s, ended}, arg);
+                    break;
+                }
+                s = now;
+                ended = join_word::has_ended(r);
             }
         }
     }

@@ -138,9 +138,9 @@ bool every_task_waits(const runtime_core& rt) {
     bool yes = true;
     for_each_routine(
         rt.index,
-        [](routine* r, void* arg) {
-            const wait_phase p = r->phase();
-            if (p != wait_phase::waiting && p != wait_phase::held && !join_word::has_ended(r)) {
+        [](const found_routine& f, void* arg) {
+            const wait_phase p = waiter::phase_of(f.state);
+            if (p != wait_phase::waiting && p != wait_phase::held && !f.ended) {
                 *static_cast<bool*>(arg) = false;
             }
         },

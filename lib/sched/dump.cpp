@@ -239,11 +239,12 @@ std::string describe_tasks(runtime_core& rt) {
     }
     for_each_routine(
         rt.index,
-        [](routine* r, void* arg) {
+        [](const found_routine& f, void* arg) {
             auto& c = *static_cast<collected*>(arg);
-            if (join_word::has_ended(r)) {
+            if (f.ended) {
                 return;
             }
+            const routine* const r = f.r;
             ++c.count;
             const bool runs = std::find(c.running.begin(), c.running.end(), r) != c.running.end();
             alike& same = c.stacks[runs ? "[running]:\n" : describe(*r)];

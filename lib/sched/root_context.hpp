@@ -17,12 +17,11 @@ struct root_context final : cancel_state {
         }
         for_each_routine(
             rt->index,
-            [](routine* r, void* arg) {
+            [](const found_routine& f, void* arg) {
                 // The flag changes between waits only: if the exchange on the word read before it
                 // succeeds, the flag was that of this very wait.
-                const std::uint64_t s = r->state.load(std::memory_order_seq_cst);
-                if (r->flag(routine::under_root)) {
-                    cancel_seen_wait(r, s, *static_cast<wake_list*>(arg));
+                if (f.r->flag(routine::under_root)) {
+                    cancel_seen_wait(f.r, f.state, *static_cast<wake_list*>(arg));
                 }
             },
             &woken);

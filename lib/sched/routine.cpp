@@ -75,14 +75,15 @@ routine* spawn_prepare(context_state* under) {
             "ringo::runtime::go from other threads");
     }
     routine* const r = routine_alloc();
+    // For walks: whoever finds the new task's word finds it ended, until it has been made.
+    r->join.store(join_word::ended, std::memory_order_relaxed);
+    r->begin_life();
     r->leaf = nullptr;
     r->ctx = under != nullptr ? under : (parent != nullptr ? parent->ctx : rt->root);
-    r->join.store(0, std::memory_order_relaxed);
     r->ext = nullptr;
     r->aux = 0;
     r->flags.store(0, std::memory_order_relaxed);
     r->depth = parent != nullptr ? parent->depth + (parent->depth != UINT32_MAX) : 0;
-    r->end_wait();
     r->rt.store(rt->index, std::memory_order_release);
     return r;
 }
@@ -121,6 +122,7 @@ void spawn_attach(routine* r, promise_base* root, routine_ext* ext, std::source_
             bind_context(root, r);
         }
     }
+    r->join.store(0, std::memory_order_release);
 }
 
 void spawn_start(routine* r) noexcept {
@@ -188,7 +190,7 @@ void spawn_abandon(routine* r, routine_ext* ext) noexcept {
 
 void set_completion(routine* r, completion& c) noexcept {
     r->join.store(reinterpret_cast<std::uintptr_t>(&c) | join_word::told,
-                  std::memory_order_relaxed);
+                  std::memory_order_release);
 }
 
 void forget_completion(const completion& c) noexcept {
@@ -198,9 +200,9 @@ void forget_completion(const completion& c) noexcept {
     }
     for_each_routine(
         m->rt->index,
-        [](routine* r, void* gone) {
+        [](const found_routine& f, void* gone) {
             std::uintptr_t told = reinterpret_cast<std::uintptr_t>(gone) | join_word::told;
-            (void)r->join.compare_exchange_strong(told, join_word::detached);
+            (void)f.r->join.compare_exchange_strong(told, join_word::detached);
         },
         const_cast<completion*>(&c));
 }
@@ -434,13 +436,13 @@ bool join_word::link_locked(routine* target, wait_node& node) noexcept {
     if ((w & ~flags) != 0) {
         return true;  // another arm of the same select is there already
     }
-    target->join.store(w | reinterpret_cast<std::uintptr_t>(&node), std::memory_order_relaxed);
+    target->join.store(w | reinterpret_cast<std::uintptr_t>(&node), std::memory_order_release);
     return true;
 }
 void join_word::unlink_locked(routine* target, wait_node& node) noexcept {
     const std::uintptr_t w = target->join.load(std::memory_order_relaxed);
     if ((w & ~flags) == reinterpret_cast<std::uintptr_t>(&node)) {
-        target->join.store(w & flags, std::memory_order_relaxed);
+        target->join.store(w & flags, std::memory_order_release);
     }
 }
 

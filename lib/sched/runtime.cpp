@@ -341,10 +341,8 @@ metrics runtime::stats() const {
     }
     detail::for_each_routine(
         core_->index,
-        [](detail::routine* r, void* n) {
-            if (!detail::join_word::has_ended(r)) {
-                ++*static_cast<std::uint64_t*>(n);
-            }
+        [](const detail::found_routine& f, void* n) {
+            *static_cast<std::uint64_t*>(n) += f.ended ? 0 : 1;
         },
         &s.tasks);
     for (const detail::processor* p : core_->procs) {

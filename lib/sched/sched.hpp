@@ -152,8 +152,21 @@ inline void leave(machine& m, std::uint32_t before) noexcept {
 
 routine* routine_alloc() noexcept(false);
 void routine_free(routine* r) noexcept;
-/// Calls f for every routine whose `rt` is `index`. Others may come and go meanwhile.
-void for_each_routine(std::uint8_t index, void (*f)(routine*, void*), void* arg) noexcept;
+
+/// A routine as a walk has found it: at one moment, all of this was so.
+struct found_routine {
+    routine* r;
+    std::uint64_t state;  // its state word
+    bool ended;           // join_word::has_ended; also while it is being made
+};
+/// Calls f for every routine of the runtime `index`.
+///
+/// Others may come and go meanwhile, and one that ends may serve another runtime at once. So what
+/// is read before the runtime and after it is the same state word, whose sequence number each task
+/// and each wait has for itself. Who ends a wait that has been found exchanges that very word.
+/// What has been made, and not ended, may be read by whoever keeps it from ending.
+void for_each_routine(std::uint8_t index, void (*f)(const found_routine&, void*),
+                      void* arg) noexcept;
 
 // The memory of all routines; here for debugger.cpp only.
 inline constexpr std::size_t routines_per_slab = (std::size_t{64} << 10) / sizeof(routine);

@@ -59,9 +59,9 @@ void runtime_core::teardown() noexcept {
         left.clear();
         for_each_routine(
             index,
-            [](routine* r, void* v) {
-                if (!join_word::has_ended(r)) {
-                    add_deepest(*static_cast<std::vector<routine*>*>(v), r);
+            [](const found_routine& f, void* v) {
+                if (!f.ended) {
+                    add_deepest(*static_cast<std::vector<routine*>*>(v), f.r);
                 }
             },
             &left);

@@ -173,17 +173,18 @@ static bool ask_first(processor& p, routine* r) noexcept {
     return hook->retry(hook, r);
 }
 
-/// Looks at every wait of this processor for one whose cancel had to do without a request.
+/// Looks at every wait of this processor for one whose cancel had to do without a request. The mark
+/// is taken back first: who cancels after a wait has been looked at sets it again after that.
 void runtime_core::find_cancels(processor& p) noexcept {
     p.look_for_cancels.store(false, std::memory_order_seq_cst);
     for_each_routine(
         index,
-        [](routine* r, void* v) {
+        [](const found_routine& f, void* v) {
             auto& mine = *static_cast<processor*>(v);
-            const std::uint64_t s = r->state.load(std::memory_order_acquire);
-            // Only this thread ends such a wait, so it stays one meanwhile.
-            if (waiter::phase_of(s) == wait_phase::io_canceled && r->arm() == mine.index) {
-                auto* const op = reinterpret_cast<io_op*>(r->aux & ~std::uintptr_t{1});
+            if (waiter::phase_of(f.state) == wait_phase::io_canceled &&
+                waiter::arm_of(f.state) == mine.index) {
+                // Only this thread ends such a wait, so it stays one meanwhile.
+                auto* const op = reinterpret_cast<io_op*>(f.r->aux & ~std::uintptr_t{1});
                 if (op->in_flight && !op->cancel_sent) {
                     op->cancel_sent = true;
                     mine.io->cancel(*op);

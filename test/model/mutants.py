@@ -19,6 +19,7 @@ WORKER = "lib/sched/worker.cpp"
 WORKER_IO = "lib/sched/worker_io.cpp"
 IDLE = "lib/sched/idle.cpp"
 SELECT = "lib/select/select.cpp"
+POOL = "lib/coro/frame_pool.cpp"
 READERS = "include/ringo/detail/readers.hpp"
 SHARD = "include/ringo/detail/hash_shard.hpp"
 
@@ -103,6 +104,22 @@ MUTANTS = {
         "park_model", WORKER, "    if (n > 1) {\n        wake_if_idle();  // a worker about to sleep saw them neither there nor here\n    }\n", ""),
     "park, publishing in the global queue without order": (
         "park_model", "lib/sched/global_queue.hpp", "+ n, std::memory_order_seq_cst);", "+ n, std::memory_order_release);"),
+    "park, finding cancels without order": (
+        "park_model", POOL, "std::uint64_t s = r->state.load(std::memory_order_seq_cst);",
+        "std::uint64_t s = r->state.load(std::memory_order_acquire);"),
+    "walk, looking at the waits without order": (
+        "walk_model", POOL, "std::uint64_t s = r->state.load(std::memory_order_seq_cst);",
+        "std::uint64_t s = r->state.load(std::memory_order_acquire);"),
+    "walk, a word read after the runtime": (
+        "walk_model", POOL, "                if (now == s) {\n                    f({r, s, ended}, arg);",
+        "                {\n                    f({r, now, ended}, arg);"),
+    "walk, whether it has ended read after the runtime": (
+        "walk_model", POOL, "                    f({r, s, ended}, arg);", "                    f({r, s, join_word::has_ended(r)}, arg);"),
+    "walk, a task that is being made": (
+        "walk_model", "lib/sched/routine.cpp", "    r->join.store(join_word::ended, std::memory_order_relaxed);\n    r->begin_life",
+        "    r->join.store(0, std::memory_order_relaxed);\n    r->begin_life"),
+    "walk, one sequence number for all tasks": (
+        "walk_model", ROUTINE, "((s >> 32) + 1) << 32, std::memory_order_release", "(s >> 32) << 32, std::memory_order_release"),
     "sync_map, reading without a word": (
         "sync_map_model", READERS, "            r_.turns.store(odd, std::memory_order_release);\n", ""),
     "sync_map, announcing a read without order": (
@@ -144,6 +161,7 @@ FOUND_LATE = {
     "park, out of a short sleep without a look at the monitor",
     "park, the monitor sleeps without a look",
     "park, moving without a wake-up",
+    "park, finding cancels without order",
     "park, publishing in the global queue without order",
 }
 

@@ -42,8 +42,8 @@
 //
 // A waiter that has been claimed through the source itself finds its node out and does not look.
 //
-// The upper half of the word is a sequence number: one per wait, never reset, also not when the
-// routine's memory serves another task. It is what makes a late cancel harmless.
+// The upper half of the word is a sequence number: one per wait and one per task, never reset, also
+// not when the routine's memory serves another task. It is what makes a late cancel harmless.
 #pragma once
 
 #include <ringo/config.hpp>
@@ -87,10 +87,10 @@ struct waiter {
         return static_cast<wait_phase>(s & phase_mask);
     }
     wait_phase phase() const noexcept { return phase_of(state.load(std::memory_order_acquire)); }
-    std::uint32_t arm() const noexcept {
-        return static_cast<std::uint32_t>(state.load(std::memory_order_acquire) >> arm_shift) &
-               arm_mask;
+    static std::uint32_t arm_of(std::uint64_t s) noexcept {
+        return static_cast<std::uint32_t>((s >> arm_shift) & arm_mask);
     }
+    std::uint32_t arm() const noexcept { return arm_of(state.load(std::memory_order_acquire)); }
     bool is_thread() const noexcept {
         return (state.load(std::memory_order_relaxed) & thread_bit) != 0;
     }
@@ -184,6 +184,11 @@ struct alignas(64) routine : waiter {
         flags.store(static_cast<std::uint8_t>(on ? v | f : v & ~f), std::memory_order_release);
     }
 
+    /// As the first of all that a new task writes but `join`.
+    void begin_life() noexcept {
+        const std::uint64_t s = state.load(std::memory_order_relaxed);
+        state.store(((s >> 32) + 1) << 32, std::memory_order_release);
+    }
     /// Publishes a wait for a source whose lock the caller holds.
     std::uint64_t begin_wait() noexcept { return begin(wait_phase::waiting); }
     /// Publishes the wait for an operation on the ring of a processor.
