@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Owns the memory of frames and routines: a cache per thread, batches shared between threads, and
 // regions obtained from the system that are never given back.
+//
+// A thread may use the pool for the first time with an allocation or by freeing what another has
+// made, and from destructors at its very end. Either finds its cache empty, so only the slow paths
+// ask whether the cache will be given back; a cache that has been is never filled again.
 #include <ringo/detail/frame_pool.hpp>
 
 #include "../sched/sched.hpp"
@@ -12,6 +16,7 @@
 #include <array>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RINGO_PLAIN_FRAMES 1
@@ -92,15 +97,16 @@ char* carve(std::size_t bytes) {
     return p;
 }
 
+constexpr std::size_t block_size(std::size_t cls) { return cls == 0 ? granule : cls * granule; }
 constexpr std::uint32_t batch_count(std::size_t cls) {
-    const std::size_t n = batch_bytes / (cls * granule);
+    const std::size_t n = batch_bytes / block_size(cls);
     return n < 8 ? 8 : (n > 64 ? 64 : static_cast<std::uint32_t>(n));
 }
 constexpr std::uint32_t routine_batch = 64;
 /// How many free blocks of a class a thread has when it gives some away.
 constexpr std::array<std::int32_t, classes> too_many = [] {
     std::array<std::int32_t, classes> most{};
-    for (std::size_t cls = 1; cls < classes; ++cls) {
+    for (std::size_t cls = 0; cls < classes; ++cls) {
         most[cls] = static_cast<std::int32_t>(2 * batch_count(cls));
     }
     return most;
@@ -125,7 +131,8 @@ batch_head* take_batch(shelf& s) noexcept {
     }
     return b;
 }
-void put_batch(shelf& s, batch_head* b) noexcept {
+void put_batch(shelf& s, free_block* first) noexcept {
+    auto* const b = ::new (static_cast<void*>(first)) batch_head{first->next, nullptr};
     const std::lock_guard guard(s.lock);
     b->next_batch = s.batches;
     s.batches = b;
@@ -138,6 +145,11 @@ struct routine_batches {
     routine* first = nullptr;
 };
 routine_batches spare_routines;
+void put_routines(routine* first) noexcept {
+    const std::lock_guard guard(spare_routines.lock);
+    first->ext = reinterpret_cast<routine_ext*>(spare_routines.first);
+    spare_routines.first = first;
+}
 
 }  // namespace
 
@@ -153,24 +165,15 @@ cache_returner::~cache_returner() {
     if (ts == nullptr) {
         return;
     }
-    for (std::size_t c = 1; c < classes; ++c) {
-        block_cache& cache = ts->frames[c];
-        if (cache.head != nullptr) {
-            auto* b = reinterpret_cast<batch_head*>(cache.head);
-            cache.head = nullptr;
-            cache.count = 0;
-            put_batch(shelves[c], b);
+    ts->caches = cache_state::over;
+    for (std::size_t c = 0; c < classes; ++c) {
+        if (free_block* const first = std::exchange(ts->frames[c], {}).head) {
+            put_batch(shelves[c], first);
         }
     }
-    if (ts->routines.head != nullptr) {
-        auto* r = reinterpret_cast<routine*>(ts->routines.head);
-        ts->routines.head = nullptr;
-        ts->routines.count = 0;
-        const std::lock_guard guard(spare_routines.lock);
-        r->ext = reinterpret_cast<routine_ext*>(spare_routines.first);
-        spare_routines.first = r;
+    if (free_block* const first = std::exchange(ts->routines, {}).head) {
+        put_routines(reinterpret_cast<routine*>(first));
     }
-    ts->guarded = false;
 }
 }  // namespace
 
@@ -181,36 +184,50 @@ cache_returner::~cache_returner() {
 }
 
 namespace {
-void guard_thread(thread_state& ts) noexcept {
-    if (!ts.guarded) {
-        ts.guarded = true;
+/// @return whether the thread may keep blocks
+bool guard_thread(thread_state& ts) noexcept {
+    if (ts.caches == cache_state::bare) {
+        ts.caches = cache_state::guarded;
         tls_returner.ts = &ts;
     }
+    return ts.caches == cache_state::guarded;
 }
 
 [[gnu::noinline, maybe_unused]] void* frame_alloc_slow(thread_state& ts, std::size_t cls) {
-    guard_thread(ts);
-    block_cache& cache = ts.frames[cls];
-    if (batch_head* b = take_batch(shelves[cls])) {
-        cache.head = b->next;
-        cache.count = batch_count(cls) - 1;  // about: a batch of an ended thread may differ
-        return b;
+    void* block = nullptr;
+    free_block* rest = nullptr;
+    if (batch_head* const b = take_batch(shelves[cls])) {
+        block = b;
+        rest = b->next;
+    } else {
+        const std::size_t bytes = block_size(cls);
+        char* const mem = carve(batch_count(cls) * bytes);
+        for (std::uint32_t i = batch_count(cls) - 1; i > 0; --i) {
+            rest = ::new (static_cast<void*>(mem + i * bytes)) free_block{rest};
+        }
+        block = mem;
     }
-    const std::uint32_t n = batch_count(cls);
-    const std::size_t bytes = cls * granule;
-    char* const mem = carve(n * bytes);
-    for (std::uint32_t i = 1; i + 1 < n; ++i) {
-        reinterpret_cast<free_block*>(mem + i * bytes)->next =
-            reinterpret_cast<free_block*>(mem + (i + 1) * bytes);
+    if (guard_thread(ts)) {
+        // About: a batch of an ended thread may be of another size.
+        ts.frames[cls] = {rest, rest != nullptr ? batch_count(cls) - 1 : 0};
+    } else if (rest != nullptr) {
+        put_batch(shelves[cls], rest);
     }
-    reinterpret_cast<free_block*>(mem + (n - 1) * bytes)->next = nullptr;
-    cache.head = reinterpret_cast<free_block*>(mem + bytes);
-    cache.count = n - 1;
-    return mem;
+    return block;
+}
+
+/// To an empty cache.
+[[gnu::noinline, maybe_unused]] void frame_free_slow(thread_state& ts, std::size_t cls,
+                                                     void* block) noexcept {
+    auto* const b = ::new (block) free_block{nullptr};
+    if (guard_thread(ts)) {
+        ts.frames[cls] = {b, 1};
+    } else {
+        put_batch(shelves[cls], b);
+    }
 }
 
 [[gnu::noinline, maybe_unused]] void frame_flush(thread_state& ts, std::size_t cls) noexcept {
-    guard_thread(ts);
     // Everything but the newest batch goes to the shelf, in one piece per batch.
     block_cache& cache = ts.frames[cls];
     const std::uint32_t n = batch_count(cls);
@@ -222,7 +239,7 @@ void guard_thread(thread_state& ts) noexcept {
     keep_last->next = nullptr;
     cache.count = n;
     if (rest != nullptr) {
-        put_batch(shelves[cls], reinterpret_cast<batch_head*>(rest));
+        put_batch(shelves[cls], rest);
     }
 }
 }  // namespace
@@ -257,9 +274,11 @@ void frame_free(void* block, std::size_t size) noexcept {
     }
     thread_state& ts = tls_state;
     block_cache& cache = ts.frames[cls];
-    auto* b = static_cast<free_block*>(block);
-    b->next = cache.head;
-    cache.head = b;
+    if (cache.head == nullptr) [[unlikely]] {
+        frame_free_slow(ts, cls, block);
+        return;
+    }
+    cache.head = ::new (block) free_block{cache.head};
     if (static_cast<std::int32_t>(++cache.count) >= too_many[cls]) [[unlikely]] {
         frame_flush(ts, cls);
     }
@@ -271,17 +290,16 @@ std::size_t frame_pool_bytes() noexcept { return region_total.load(std::memory_o
 // --- routines ---------------------------------------------------------------------------------
 
 namespace {
-[[gnu::noinline]] routine* routine_alloc_slow(thread_state& ts) {
-    guard_thread(ts);
-    {
-        const std::lock_guard guard(spare_routines.lock);
-        if (routine* r = spare_routines.first) {
-            spare_routines.first = reinterpret_cast<routine*>(r->ext);
-            ts.routines.head = reinterpret_cast<free_block*>(r->next);
-            ts.routines.count = routine_batch - 1;
-            return r;
-        }
+routine* take_routines() noexcept {
+    const std::lock_guard guard(spare_routines.lock);
+    routine* const first = spare_routines.first;
+    if (first != nullptr) {
+        spare_routines.first = reinterpret_cast<routine*>(first->ext);
     }
+    return first;
+}
+
+routine* make_routines() {
     const std::lock_guard guard(slabs_mutex);
     if (slab_left == 0) {
         char* mem = carve(slab_bytes + 64);
@@ -300,13 +318,33 @@ namespace {
     }
     slab_at += routine_batch;
     slab_left -= routine_batch;
-    ts.routines.head = reinterpret_cast<free_block*>(first->next);
-    ts.routines.count = routine_batch - 1;
     return first;
 }
 
+[[gnu::noinline]] routine* routine_alloc_slow(thread_state& ts) {
+    routine* const spare = take_routines();
+    routine* const r = spare != nullptr ? spare : make_routines();
+    auto* const rest = static_cast<routine*>(r->next);
+    if (guard_thread(ts)) {
+        ts.routines = {reinterpret_cast<free_block*>(rest),
+                       rest != nullptr ? routine_batch - 1 : 0};
+    } else if (rest != nullptr) {
+        put_routines(rest);
+    }
+    return r;
+}
+
+/// To an empty cache.
+[[gnu::noinline]] void routine_free_slow(thread_state& ts, routine* r) noexcept {
+    r->next = nullptr;
+    if (guard_thread(ts)) {
+        ts.routines = {reinterpret_cast<free_block*>(r), 1};
+    } else {
+        put_routines(r);
+    }
+}
+
 [[gnu::noinline]] void routine_flush(thread_state& ts) noexcept {
-    guard_thread(ts);
     auto* keep_last = reinterpret_cast<routine*>(ts.routines.head);
     for (std::uint32_t i = 1; i < routine_batch && keep_last->next != nullptr; ++i) {
         keep_last = static_cast<routine*>(keep_last->next);
@@ -315,9 +353,7 @@ namespace {
     keep_last->next = nullptr;
     ts.routines.count = routine_batch;
     if (rest != nullptr) {
-        const std::lock_guard guard(spare_routines.lock);
-        rest->ext = reinterpret_cast<routine_ext*>(spare_routines.first);
-        spare_routines.first = rest;
+        put_routines(rest);
     }
 }
 }  // namespace
@@ -337,6 +373,10 @@ void routine_free(routine* r) noexcept {
     r->rt.store(0, std::memory_order_release);
     r->ext = nullptr;
     thread_state& ts = tls_state;
+    if (ts.routines.head == nullptr) [[unlikely]] {
+        routine_free_slow(ts, r);
+        return;
+    }
     r->next = reinterpret_cast<routine*>(ts.routines.head);
     ts.routines.head = reinterpret_cast<free_block*>(r);
     if (static_cast<std::int32_t>(++ts.routines.count) >=

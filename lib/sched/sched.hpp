@@ -114,7 +114,6 @@ struct alignas(64) machine {
     std::thread thread;
 };
 
-/// Per-thread state; reached through this_thread() only, which is never inlined into a coroutine.
 struct free_block {
     free_block* next;
 };
@@ -122,13 +121,20 @@ struct block_cache {
     free_block* head = nullptr;
     std::uint32_t count = 0;
 };
+enum class cache_state : std::uint8_t {
+    bare,     // empty, and nobody would give them back at the thread's end
+    guarded,  // given back at the thread's end
+    over,     // have been given back: the thread ends, and keeps nothing
+};
+/// Per-thread state. Reached through this_thread(), which is never inlined into a coroutine, but by
+/// frame_pool.cpp, whose functions are not either.
 struct thread_state {
     machine* m = nullptr;
     block_cache frames[65];
     block_cache routines;
     class runtime_core* outside = nullptr;  // the runtime go() means on this thread
     class runtime_core* serves = nullptr;   // as a thread of its blocking pool, or its monitor
-    bool guarded = false;                   // the destructor that returns the caches is registered
+    cache_state caches = cache_state::bare;
 };
 thread_state& this_thread() noexcept;
 
