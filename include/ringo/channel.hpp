@@ -323,7 +323,7 @@ namespace detail {
 template <class T>
 try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
     using outcome = try_send_result::outcome;
-    if (c == nullptr || c->surely_full()) {
+    if (c == nullptr || certainly([c] { return c->surely_full(); })) {
         return try_send_result(outcome::full);
     }
     waiter* woken = nullptr;
@@ -369,7 +369,7 @@ try_send_result try_send(channel_core<T>* c, channel_value<T>& v) {
 
 template <class T>
 try_recv_result<T> try_recv(channel_core<T>* c) {
-    if (c == nullptr || c->surely_empty()) {
+    if (c == nullptr || certainly([c] { return c->surely_empty(); })) {
         return try_recv_result<T>(std::nullopt, false);
     }
     if (c->drained()) {

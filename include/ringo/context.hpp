@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ringo/config.hpp>
+#include <ringo/detail/fence.hpp>
 #include <ringo/detail/routine.hpp>
 #include <ringo/detail/spin_lock.hpp>
 #include <ringo/error.hpp>
@@ -135,7 +136,8 @@ public:
 
     /// {} while live; then errc::canceled or errc::deadline_exceeded. Once set, done() is ready.
     std::error_code err() const noexcept {
-        return state_->is_cancelled() ? reason() : std::error_code();
+        return detail::certainly([this] { return !state_->is_cancelled(); }) ? std::error_code()
+                                                                             : reason();
     }
 
     /// Null while live; then what the first cancellation gave as its reason, inherited downwards;

@@ -2,6 +2,7 @@
 // Owns go, join_handle and yield.
 #pragma once
 
+#include <ringo/detail/fence.hpp>
 #include <ringo/detail/spawn.hpp>
 #include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
@@ -101,7 +102,10 @@ public:
     /// False once awaited or moved from.
     explicit operator bool() const noexcept { return r_ != nullptr; }
     /// True when the task has ended, so that an await will not wait.
-    bool done() const noexcept { return r_ != nullptr && detail::join_word::has_ended(r_); }
+    bool done() const noexcept {
+        return r_ != nullptr &&
+               !detail::certainly([this] { return !detail::join_word::has_ended(r_); });
+    }
 
     /// Joins the task; see above. **Cancellation** and **cancel safety** are those of the class.
     detail::join_awaiter<T> operator co_await() noexcept { return detail::join_awaiter<T>(*this); }

@@ -6,6 +6,7 @@
 #include "../sched/sched.hpp"
 
 #include <ringo/detail/channel_core.hpp>
+#include <ringo/detail/fence.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -162,7 +163,7 @@ bool select_round::start(promise_base* frame, select_arm* const* arms, std::size
         return false;
     }
     // There is no snapshot to be taken of a single source, so this needs no lock.
-    if (n == 1 && has_otherwise && arms[0]->surely_not_ready()) {
+    if (n == 1 && has_otherwise && certainly([arms] { return arms[0]->surely_not_ready(); })) {
         winner_ = otherwise;
         return continue_or_yield(r);
     }

@@ -10,6 +10,8 @@
 
 #include "../sched/sched.hpp"
 
+#include <ringo/detail/fence.hpp>
+
 #include <limits>
 #include <mutex>
 #include <stdexcept>
@@ -47,8 +49,11 @@ std::uint64_t semaphore::admit(std::uint64_t s, detail::wake_list& woken) noexce
 }
 
 bool semaphore::try_slow(std::size_t n) noexcept {
-    const std::uint64_t seen = state_.load(std::memory_order_relaxed);
-    if ((seen & slow) == 0 && (seen >> 1) < n) {
+    const auto too_few = [this, n] {
+        const std::uint64_t seen = state_.load(std::memory_order_relaxed);
+        return (seen & slow) == 0 && (seen >> 1) < n;
+    };
+    if (detail::certainly(too_few)) {
         return false;
     }
     const std::lock_guard guard(lock_);

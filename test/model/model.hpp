@@ -324,6 +324,7 @@ inline void model_fence(memory_order m) noexcept {
 }
 }  // namespace std
 #define atomic model_atomic
+#define RINGO_MODEL  // no instructions by hand
 #define atomic_thread_fence model_fence
 #ifdef MODEL_STD_MUTEX
 #define mutex model_mutex

@@ -38,6 +38,8 @@ MUTANTS = {
         "wait_model", ROUTINE, "((s >> 32) + 1) & 0xffffffff", "(s >> 32) & 0xffffffff"),
     "wait, taking a waiter without a claim": (
         "wait_model", ROUTINE, "        if (n.owner->try_claim(arm)) {\n", "        if (n.owner->try_claim(arm) || true) {\n"),
+    "wait, looking without order": (
+        "wait_model", "include/ringo/detail/fence.hpp", "    full_fence();\n    return no();", "    return no();"),
     "wait, a channel that goes without a word": (
         "wait_model", "include/ringo/detail/channel_core.hpp", "        c->receivers.disown(c->lock);\n", ""),
     "wait, letting go of a node whose owner is about to leave": (

@@ -9,6 +9,7 @@
 //   opposite        two selects meet on two channels, listed in opposite orders
 //   same_channel    two selects, both directions of one channel each: not with themselves
 //   cancelled_meet  as opposite, while both are cancelled
+//   both_look       two tasks send, and look at what the other sends: one of them finds it
 //   cancelled_then_gone   a channel goes when its waiter has been cancelled
 //   chosen_then_gone      the same by another arm, while somebody sends
 //   those_behind    two at the front of a semaphore leave, somebody looks, who is behind gets in
@@ -227,6 +228,17 @@ struct cancelled_meet : suite<cancelled_meet, 3> {
     void check() { RL_ASSERT((what[0] == 0 && what[1] == 0) || what[0] + what[1] == 3); }
 };
 
+struct both_look : suite<both_look, 2> {
+    bool got[2] = {};
+    void before() { set_up(0, false, 1); }
+    void thread(unsigned i) {
+        int v = 1;
+        RL_ASSERT(detail::try_send(i == 0 ? a : b, v).sent());
+        got[i] = detail::try_recv(i == 0 ? b : a).has_value();
+    }
+    void check() { RL_ASSERT(got[0] || got[1]); }
+};
+
 struct cancelled_then_gone : suite<cancelled_then_gone, 2> {
     void before() { set_up(1, true); }
     void thread(unsigned index) {
@@ -330,7 +342,7 @@ int main(int argc, char**) {
     const bool held = check_suite<lost_cancel>(100'000) && check_suite<two_claimants>(100'000) &&
                       check_suite<late_canceller>(20'000) && check_suite<opposite>(100'000) &&
                       check_suite<same_channel>(100'000) && check_suite<cancelled_meet>(100'000) &&
-                      check_suite<cancelled_then_gone>(100'000) &&
+                      check_suite<both_look>(20'000) && check_suite<cancelled_then_gone>(100'000) &&
                       check_suite<chosen_then_gone>(100'000) && check_suite<those_behind>(50'000);
     return model::finish(argc, held);
 }

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <ringo/config.hpp>
+#include <ringo/detail/fence.hpp>
 #include <ringo/detail/routine.hpp>
 #include <ringo/detail/spin_lock.hpp>
 
@@ -91,7 +92,8 @@ struct RINGO_API channel_base {
     // Under the lock: whether a receive, or a send, could be completed now.
     bool can_recv() noexcept { return size() != 0 || closed || senders.any_claimable(); }
     bool can_send() noexcept { return size() < capacity || closed || receivers.any_claimable(); }
-    // Without the lock: whether it certainly could not at some moment during the call. An open
+    // Without the lock: whether it certainly could not at some moment during the call (which is not
+    // ordered with what is done elsewhere, see fence.hpp). An open
     // channel has been open before, so `closed` is looked at last. While the buffer is not empty,
     // or not full, `count` says so at any time, also in the middle of an operation; and while it is
     // empty nobody waits to send, and while it is full nobody to receive, unless there is none.

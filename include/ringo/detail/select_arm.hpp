@@ -60,7 +60,7 @@ public:
     virtual bool prepare(bool may_wait);
     /// Could it happen now?
     virtual bool ready() noexcept = 0;
-    /// Without the lock: it could certainly not at some moment during the call.
+    /// Without the lock: it could certainly not at some moment during the call; see fence.hpp.
     virtual bool surely_not_ready() const noexcept;
     /// Makes it happen. False: it is not ready after all.
     virtual bool commit(wake_list& woken) noexcept = 0;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <ringo/context.hpp>
+#include <ringo/detail/fence.hpp>
 #include <ringo/detail/on_arm.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
@@ -58,7 +59,7 @@ public:
         }
         if constexpr (list::size == 1 && count_otherwise<On...> == 1) {
             auto& arm = std::get<std::tuple_element_t<0, ons>::is_otherwise ? 1 : 0>(ons_).arm;
-            if (arm.surely_not_ready()) {
+            if (certainly([&arm] { return arm.surely_not_ready(); })) {
                 winner_ = select_round::otherwise;
             } else if (take(arm)) {
                 winner_ = 0;

@@ -2,6 +2,7 @@
 // Owns latch, a counter that goes down to zero once.
 #pragma once
 
+#include <ringo/detail/fence.hpp>
 #include <ringo/detail/promise.hpp>
 #include <ringo/detail/select_arm.hpp>
 #include <ringo/detail/spin_lock.hpp>
@@ -37,8 +38,7 @@ public:
 
     /// Whether it is open.
     bool try_wait() const noexcept {
-        // The step to zero is made under the lock: once that is free, nobody is at it any more.
-        return count_.load(std::memory_order_acquire) == 0 && lock_.is_free();
+        return !detail::certainly([this] { return !is_open(); });
     }
 
     /// Waits until it is open.
@@ -60,6 +60,10 @@ public:
 private:
     friend detail::latch_arm;
     friend detail::latch_arrival;
+    bool is_open() const noexcept {
+        // The step to zero is made under the lock: once that is free, nobody is at it any more.
+        return count_.load(std::memory_order_acquire) == 0 && lock_.is_free();
+    }
     std::ptrdiff_t lower_locked(std::ptrdiff_t n, detail::wake_list& woken);
 
     std::atomic<std::ptrdiff_t> count_;
@@ -76,7 +80,7 @@ public:
     using request = latch*;
     explicit latch_arm(request l) noexcept : l_(*l) { lock_ = key(l_.lock_); }
     latch_arm(latch_arm&&) noexcept = default;
-    static bool take_at_once(request l) noexcept { return l->try_wait(); }
+    static bool take_at_once(request l) noexcept { return l->is_open(); }
     static void granted(request) noexcept {}
     bool ready() noexcept override;
     bool commit(wake_list& woken) noexcept override;

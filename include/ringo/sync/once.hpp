@@ -4,6 +4,7 @@
 
 #include <ringo/detail/arms.hpp>
 #include <ringo/detail/call_result.hpp>
+#include <ringo/detail/fence.hpp>
 #include <ringo/error.hpp>
 #include <ringo/sync/latch.hpp>
 #include <ringo/task.hpp>
@@ -31,7 +32,9 @@ class once_value_call;
 /// What is begun once, and ended once.
 class once_state {
 public:
-    bool done() const noexcept { return done_.load(std::memory_order_acquire); }
+    bool done() const noexcept {
+        return !certainly([this] { return !done_.load(std::memory_order_acquire); });
+    }
     /// As done, and whoever made it so is through with this; false now and then for no reason.
     bool ended() const noexcept { return ended_.try_wait(); }
     /// True for one caller, who has to call end(); the others wait().
