@@ -9,13 +9,17 @@
 namespace ringo::detail {
 
 /// Waits a moment for another thread to leave a critical section; yields the processor when that
-/// takes long, because the holder may have been descheduled.
+/// takes long, because the holder may have been descheduled, and then naps, because it may have a
+/// lower priority.
 RINGO_API void spin_pause(unsigned& round) noexcept;
 
-/// A one-byte test-and-test-and-set lock for critical sections of a few dozen instructions.
+/// A one-byte test-and-test-and-set lock, mostly for critical sections of a few dozen instructions.
 ///
-/// It is never held across a suspension, a system call or a wake-up. An uncontended pair of lock
-/// and unlock is one exchange and one store.
+/// It is never held across a suspension, and nobody is made runnable under it. Three are held for
+/// longer, and across system calls that do not wait: that of a context, while a cancel goes through
+/// all who wait below it; that of a descriptor, while the driver is told to begin or to end an
+/// operation; and those of a select that sets a timer, while its worker is woken up for that. An
+/// uncontended pair of lock and unlock is one exchange and one store.
 class spin_lock {
 public:
     constexpr spin_lock() noexcept = default;
