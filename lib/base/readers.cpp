@@ -31,7 +31,7 @@ struct returning {
         }
     }
     auto* const r = new reader_record();
-    r->asymmetric = asymmetric_barrier;
+    r->asymmetric = has_membarrier();
     reader_record* first = readers.load(std::memory_order_acquire);
     do {
         r->next = first;

@@ -131,7 +131,7 @@ bool has_busy_threads(runtime_core& rt) noexcept {
         return true;
     }
     const std::lock_guard guard(rt.machines_mutex);
-    return rt.machines.size() != rt.procs.size() + rt.spares.size();
+    return rt.machines.size() != rt.procs.size() + rt.spare_count;
 }
 
 bool every_task_waits(const runtime_core& rt) {

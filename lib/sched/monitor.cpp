@@ -155,9 +155,9 @@ bool runtime_core::hand_off(processor& p) noexcept {
     p.seen_since = now_ns();
     {
         const std::lock_guard machines_guard(machines_mutex);
-        if (!spares.empty()) {
-            machine* const spare = spares.back();
-            spares.pop_back();
+        if (machine* const spare = spares) {
+            spares = spare->next_spare;
+            --spare_count;
             spare->offered = &p;
             spare->cv.notify_one();
             handoffs.fetch_add(1, std::memory_order_relaxed);
@@ -183,7 +183,8 @@ processor* runtime_core::settle_ownership(machine& m) noexcept {
 
 bool runtime_core::wait_as_spare(machine& m) noexcept {
     std::unique_lock lock(machines_mutex);
-    spares.push_back(&m);
+    m.next_spare = std::exchange(spares, &m);
+    ++spare_count;
     m.cv.wait(lock, [&] { return m.offered != nullptr || m.leave; });
     processor* const p = std::exchange(m.offered, nullptr);
     if (p == nullptr) {

@@ -34,10 +34,14 @@ bool register_membarrier() noexcept {
            ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 }  // namespace
-bool asymmetric_barrier = register_membarrier();
+bool has_membarrier() noexcept {
+    static const bool works = register_membarrier();
+    return works;
+}
+constinit bool asymmetric_barrier = false;
 
 void heavy_barrier() noexcept {
-    if (asymmetric_barrier) {
+    if (has_membarrier()) {
         ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     }
 }
@@ -98,6 +102,7 @@ timer_heap& kept_timers() noexcept;
 }  // namespace
 
 runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
+    [[maybe_unused]] static const bool asked = asymmetric_barrier = has_membarrier();
     unsigned n = o.workers;
     if (n == 0) {
         n = default_workers();

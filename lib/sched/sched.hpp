@@ -5,7 +5,8 @@
 // -------------------------
 // A machine owns at most one processor; `machine::p` says which. While user code runs, the monitor
 // may take the processor away and give it to another thread (hand-off). So every touch of a
-// processor by its machine stands between enter() and leave():
+// processor by its machine stands between enter() and leave(), but of what others touch as well:
+// its timers, and what mutex.cpp looks at before it spins.
 //
 //     machine: in_rt = 1;  p = machine.p;  ... use p if not null ...;  in_rt = 0 (release)
 //     monitor: machine.p = null;  membarrier();  if (in_rt == 1) give it back, else it is taken
@@ -109,6 +110,7 @@ struct alignas(64) machine {
     // While spare:
     processor* offered = nullptr;
     bool leave = false;
+    machine* next_spare = nullptr;
     std::atomic<bool> gone{false};  // its thread is about to end
     std::condition_variable cv;
     std::thread thread;
@@ -138,7 +140,9 @@ struct thread_state {
 };
 thread_state& this_thread() noexcept;
 
-/// Set once at start-up: membarrier(2) works.
+/// Whether membarrier(2) works: asked once, by whoever wants to know first.
+bool has_membarrier() noexcept;
+/// The same for machines, which ask often; set before the first of them starts.
 extern bool asymmetric_barrier;
 void heavy_barrier() noexcept;
 
@@ -214,13 +218,15 @@ public:
 
     // --- the loop
     void worker_main(machine& m) noexcept;
+    /// Null: the runtime stops, or the processor has been handed off meanwhile.
     routine* find_runnable(machine& m, processor& p) noexcept;
     void run_routine(machine& m, routine* r) noexcept;
     processor* settle_ownership(machine& m) noexcept;
     void end_io(processor& p) noexcept;
     void poll_io(processor& p) noexcept;
+    /// @return false: the processor has been handed off meanwhile
     bool run_timers(processor& p) noexcept;
-    void fire(processor& p, timer_node* callbacks) noexcept;
+    bool fire(processor& p, timer_node* callbacks) noexcept;
     void drain_cancels(processor& p) noexcept;
     void find_cancels(processor& p) noexcept;
     routine* take_global(processor& p, std::uint32_t limit) noexcept;
@@ -271,8 +277,9 @@ public:
     std::size_t served = 0;  // of them, have a worker: at the end of a failed start not all
     std::mutex machines_mutex;
     std::deque<machine> machines;
-    machine* newest = nullptr;  // all of them as a list, which a debugger can follow
-    std::vector<machine*> spares;
+    machine* newest = nullptr;    // all of them as a list, which a debugger can follow
+    machine* spares = nullptr;    // under machines_mutex
+    std::size_t spare_count = 0;  // of them
 
     global_queue global;
 

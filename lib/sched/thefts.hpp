@@ -9,8 +9,8 @@
 // work between its awaits.
 //
 // A worker that rests counts as searching, so nobody spends a system call to wake it. No promise is
-// broken by that: it looks again when the rest is over, which is not much longer than the way out
-// of a sleep.
+// broken by that: it looks again when the rest is over, which is 0.4 ms at the longest; the way out
+// of a sleep takes 0.05.
 #pragma once
 
 #include <algorithm>

@@ -222,34 +222,41 @@ void runtime_core::drain_cancels(processor& p) noexcept {
     }
 }
 
-/// What is called may be the user's (a stop token's callback), and take long.
-void runtime_core::fire(processor& p, timer_node* callbacks) noexcept {
+/// What is called may be the user's (a stop token's callback), and take long: so it runs as a task
+/// does, and the processor may be handed off meanwhile.
+bool runtime_core::fire(processor& p, timer_node* callbacks) noexcept {
     if (p.searching) {
         stop_searching(p);
     }
     if (p.queue.size() != 0) {
         wake_if_idle();
     }
+    machine& m = *this_machine();
+    ++p.runs;  // the monitor's clock starts anew
+    m.in_rt.store(0, std::memory_order_release);
     while (callbacks != nullptr) {
         timer_node* const n = std::exchange(callbacks, callbacks->next);
         n->fire(n, true);
     }
+    std::uint32_t before;
+    if (enter(m, before) == nullptr && settle_ownership(m) == nullptr) [[unlikely]] {
+        return false;
+    }
     ask_for_help(p);
+    return true;
 }
 
 bool runtime_core::run_timers(processor& p) noexcept {
     if (p.timers->earliest() == timer_heap::never) {
-        return false;
+        return true;
     }
     const std::int64_t now = now_ns();
-    bool any = false;
     while (p.timers->earliest() <= now) {
         wake_list woken;
         timer_node* callbacks = nullptr;
         if (p.timers->expire(now, timers_at_once, woken, callbacks) == 0) {
             break;
         }
-        any = true;
         p.timers_ran = now;
         completion_sink sink;
         while (waiter* const w = woken.pop()) {
@@ -260,11 +267,11 @@ bool runtime_core::run_timers(processor& p) noexcept {
             }
         }
         deliver(p, sink);
-        if (callbacks != nullptr) {
-            fire(p, callbacks);
+        if (callbacks != nullptr && !fire(p, callbacks)) {
+            return false;
         }
     }
-    return any;
+    return true;
 }
 
 // --- finding work -------------------------------------------------------------------------------
@@ -342,7 +349,9 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
         if (turn % look_at_io_every == 0) {
             drain_cancels(p);
             poll_io(p);
-            run_timers(p);
+            if (!run_timers(p)) [[unlikely]] {
+                return nullptr;
+            }
         }
         routine* r = nullptr;
         if (turn % look_at_global_every == 0) {
@@ -370,7 +379,9 @@ routine* runtime_core::find_runnable(machine& m, processor& p) noexcept {
 
         // Dry: now is the time for everything else.
         drain_cancels(p);
-        run_timers(p);
+        if (!run_timers(p)) [[unlikely]] {
+            return nullptr;
+        }
         const bool alone = idle_count.load(std::memory_order_relaxed) + 1 >= procs.size();
         if (p.io->has_completions() || (!alone && p.io->has_work())) {
             completion_sink sink;
@@ -448,7 +459,8 @@ void runtime_core::worker_main(machine& m) noexcept {
         while (p != nullptr) {
             routine* const r = find_runnable(m, *p);
             if (r == nullptr) {
-                break;  // stopping
+                p = m.p.load(std::memory_order_relaxed);  // stopping, or it is gone
+                break;
             }
             if (p->searching) {
                 stop_searching(*p);

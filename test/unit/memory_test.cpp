@@ -5,6 +5,9 @@
 #include "../support/co_test.hpp"
 #include "../support/counted.hpp"
 #include "../support/own_new.hpp"
+#include "../support/progress.hpp"
+
+#include "sched/root_context.hpp"
 
 #include <doctest/doctest.h>
 
@@ -22,6 +25,7 @@
 using namespace ringo;
 using namespace std::chrono_literals;
 using ringo::test::counted;
+using ringo::test::until;
 
 #if RINGO_TEST_OWN_NEW
 
@@ -193,6 +197,27 @@ TEST_CASE("each allocation in turn fails: no hang, no end of the program, nothin
         CHECK(n > 3);
         CHECK(n < 1000);
     }
+}
+
+TEST_CASE("a worker whose processor was handed off needs no memory to be spare") {
+    runtime rt(options{.workers = 1});
+    detail::runtime_core& core = *detail::runtime_access::core(rt);
+    std::atomic<bool> other_ran{false};
+    (void)rt.go([&]() -> task<> {
+        (void)go([&]() -> task<> {
+            other_ran = true;
+            co_return;
+        });
+        until([&] { return other_ran.load(); });  // on another thread
+        ringo::test::refuse_all = true;
+        co_return;
+    });
+    const auto is_spare = [&] {
+        const std::lock_guard guard(core.machines_mutex);
+        return core.spare_count == 1;
+    };
+    until(is_spare);
+    ringo::test::refuse_all = false;
 }
 
 #endif

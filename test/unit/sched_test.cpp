@@ -2,8 +2,11 @@
 #include "../support/co_test.hpp"
 #include "../support/progress.hpp"
 
+#include "sched/sched.hpp"
+
 #include <doctest/doctest.h>
 
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +14,8 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <stop_token>
+#include <thread>
 
 using namespace ringo;
 using namespace std::chrono_literals;
@@ -31,6 +36,16 @@ void compute(std::chrono::milliseconds d) {
     while (clock_type::now() < end) {
     }
 }
+
+/// Before the library's own objects with a constructor, if it is linked statically.
+struct first_of_all {
+    first_of_all() {
+        const runtime rt(options{.workers = 1, .io = backend::epoll});
+        asymmetric = detail::asymmetric_barrier;
+    }
+    bool asymmetric = false;
+};
+[[gnu::init_priority(101)]] const first_of_all before_main;
 
 task<> echo_once(net::tcp_stream c) {
     std::array<std::byte, 64> buffer;
@@ -194,6 +209,21 @@ TEST_CASE("hand-offs are counted and their threads reused") {
     const metrics s = rt.stats();
     CHECK(s.handoffs >= 3);
     CHECK(s.threads <= 4);
+}
+
+TEST_CASE("a stop callback that blocks its thread when a deadline passes holds up nobody") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 1});
+    rt.block_on([]() -> task<> {
+        std::atomic<bool> slept{false};
+        const auto hold_thread = [&] { until([&] { return slept.load(); }); };
+        {
+            cancelable_context soon = with_timeout(current_context(), 1ms);
+            const std::stop_callback held(stop_token(soon.ctx), hold_thread);
+            co_await sleep(20ms);
+            slept = true;
+        }
+    });
 }
 
 TEST_CASE("many blocked tasks at once hold up nobody") {
@@ -479,6 +509,37 @@ TEST_CASE("stop with tasks in every kind of wait is prompt and leaks nothing") {
             until_all_wait();
         }
     }
+}
+
+TEST_CASE("a runtime that starts before main knows how the others are fenced") {
+    CHECK(before_main.asymmetric == detail::has_membarrier());
+}
+
+TEST_CASE("who waits for a lock for long sleeps now and then: a yield lets in no lower priority") {
+    const ringo::test::watchdog dog;
+    const auto sleeps = [] {
+        rusage u{};
+        ::getrusage(RUSAGE_THREAD, &u);
+        return u.ru_nvcsw;
+    };
+    detail::spin_lock lock;
+    lock.lock();
+    std::atomic<long> slept{0};
+    std::thread other([&] {
+        unsigned round = 0;
+        const long before = sleeps();
+        while (sleeps() == before) {
+            detail::spin_pause(round);
+        }
+        ++slept;
+        lock.lock();
+        lock.unlock();
+        ++slept;
+    });
+    until([&] { return slept == 1; });
+    lock.unlock();
+    other.join();
+    CHECK(slept == 2);
 }
 
 TEST_CASE("shutdown gives the tasks the grace to end by themselves") {
