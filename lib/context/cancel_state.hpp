@@ -12,11 +12,10 @@ namespace ringo::detail {
 
 /// A context that can be cancelled.
 ///
-/// Lock order: a node's lock is held alone, or together with its parent's when a child is linked in
-/// (parent first). Locks of contexts come before those of other sources. No waiter is woken under
-/// one.
+/// Lock order: a node's lock is taken alone, or with those of a select's other sources, by address
+/// as they are. Under it no other source's is taken, and nobody is made runnable.
 ///
-/// Cancel, in two passes over the subtree, without recursion (a chain of a million is one list):
+/// Cancel, in three passes over the subtree, without recursion (a chain of a million is one list):
 ///   1. per node, parents first: under its lock set err and cause, then `phase`; claim those who
 ///      wait for done() of it; take a reference on each child and append it to the list.
 ///   2. per node: claim the waits of its members.

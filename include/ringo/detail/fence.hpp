@@ -11,7 +11,8 @@
 //     task 1: change a; fence; look at b        task 2: change b; fence; look at a
 //
 // Fences have a single order, and the look behind the later one sees what is before the other. It
-// is the looker who pays, and only for a "no": a send or a receive that succeeds costs nothing more.
+// is the looker who pays, and only for a "no": a send or a receive that succeeds costs nothing
+// more.
 //
 // Fenced: try_send, try_recv, a select of one source with otherwise, semaphore::try_acquire,
 // latch::try_wait, and the done() of once and join_handle, context::err. Not fenced:

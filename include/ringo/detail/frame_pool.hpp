@@ -19,7 +19,8 @@ namespace ringo::detail {
 /// Gives back a block of frame_alloc(size). Any thread may do so.
 RINGO_API void frame_free(void* block, std::size_t size) noexcept;
 
-/// What the pool holds, over all threads: bytes obtained from the system for blocks of up to 1 KiB.
+/// What the pool holds, over all threads: bytes obtained from the system for blocks of up to 1 KiB,
+/// and for routines.
 RINGO_API std::size_t frame_pool_bytes() noexcept;
 
 }  // namespace ringo::detail

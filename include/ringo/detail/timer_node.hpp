@@ -19,8 +19,9 @@ struct timer_node {
     std::uint32_t index = 0;                 // its place there
     std::uint32_t arm = 0;
     waiter* owner = nullptr;  // who waits for it, or null:
-    // Expired; or, at the end of the runtime, not and never.
-    void (*fire)(timer_node*, bool expired) = nullptr;  // called on a worker, without locks
+    // Called without locks: on a worker, when it has expired; on the thread that ends the runtime,
+    // or starts the one it was kept for, when it has not.
+    void (*fire)(timer_node*, bool expired) = nullptr;
     timer_node* next = nullptr;
 
     timer_node() noexcept = default;
@@ -28,8 +29,8 @@ struct timer_node {
     timer_node& operator=(const timer_node&) = delete;
 };
 
-/// Arms `n` on the worker at hand, or on any other of a running runtime, or on the time-out thread.
-/// @throws std::bad_alloc
+/// Arms `n` on the worker at hand, or on any other of a running runtime.
+/// @throws std::bad_alloc; std::logic_error when there is no runtime
 RINGO_API void timer_arm(timer_node& n);
 /// @return true when the timer had not expired and will not; false when it has, or is about to call
 /// `fire`

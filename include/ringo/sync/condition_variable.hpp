@@ -60,7 +60,8 @@ public:
     template <lock_guard_of_ringo Guard, std::predicate Pred>
     task<> wait(Guard& guard, Pred pred);
 
-    /// Wakes the task that has waited longest, if there is one. The lock need not be held.
+    /// Wakes the task that has waited longest, if there is one. The lock need not be held. One
+    /// whose runtime ends before it has run again takes the notify with it.
     void notify_one() noexcept {
         if (any_.load(std::memory_order_relaxed)) {
             notify(1);

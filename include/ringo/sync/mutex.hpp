@@ -68,7 +68,8 @@ public:
     /// **Cancel safety**: when it loses a select, the lock is not taken.
     [[nodiscard("lock does nothing until it is awaited")]] detail::mutex_awaiter lock() noexcept;
 
-    /// Takes the lock if that is possible at once; never while a waiter starves.
+    /// Takes the lock if that is possible at once; never while a waiter starves. One that fails is
+    /// not ordered with anything, as in Go.
     mutex_guard try_lock() noexcept { return mutex_guard(try_take() ? this : nullptr); }
 
     /// Unlocks; whoever holds the guard should use that. Terminates when it is not locked.

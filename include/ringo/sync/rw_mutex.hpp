@@ -106,11 +106,12 @@ public:
         detail::rw_lock_shared_arm>
     lock_shared() noexcept;
 
-    /// Takes the lock for writing if nobody holds it.
+    /// Takes the lock for writing if nobody holds it. One that fails is not ordered with anything,
+    /// as in Go.
     rw_mutex_guard try_lock() noexcept {
         return rw_mutex_guard(take_at_once() || try_slow(false) ? this : nullptr);
     }
-    /// Takes the lock for reading if no writer has it or waits for it.
+    /// Takes the lock for reading if no writer has it or waits for it; as try_lock.
     rw_mutex_shared_guard try_lock_shared() noexcept {
         return rw_mutex_shared_guard(take_shared_at_once() || try_slow(true) ? this : nullptr);
     }
