@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A tree of contexts: cancel a branch, let a deadline end another, and then everything.
 //
-// Teaches: with_cancel, with_timeout, with_value; a context as first parameter, as in Go; and what
+// Teaches: with_cancel, with_timeout, with_value; a function that is told its context, as in Go; and what
 //          goes beyond Go: each task has a current context, which all its waits obey, so that most
 //          functions need not mention one. Go's two other models of concurrency are channels
 //          (stop_channel, select_done) and wait groups (wait_group).
@@ -24,7 +24,7 @@ struct request_id {
 };
 
 // As in Go: the context comes first, and is looked at. It is also the task's current one.
-task<std::string> handle(context ctx, std::string name) {
+task<std::string> handle(under ctx, std::string name) {
     co_await ctx.done();
     co_return fmt::format("{}, request {}: {}", name, *ctx.value<request_id>(),
                           ctx.err().message());

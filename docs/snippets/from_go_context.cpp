@@ -49,7 +49,7 @@ struct user_key {
     using value_type = std::string;
 };
 
-ringo::task<> greet(ringo::context ctx) {
+ringo::task<> greet(ringo::under ctx) {
     fmt::print("hello, {}\n", *ctx.value<user_key>());
     co_return;
 }

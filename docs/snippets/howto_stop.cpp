@@ -45,7 +45,7 @@ ringo::task<> serve(ringo::net::tcp_listener listener) {
 
 //! [client]
 // Runs under the context it is given, which the signal does not cancel.
-ringo::task<> client(ringo::context, ringo::net::address where) {
+ringo::task<> client(ringo::under, ringo::net::address where) {
     auto c = (co_await ringo::net::dial(where)).value();
     std::array<std::byte, 4> buffer;
     for (int i = 0; i < 2; ++i) {

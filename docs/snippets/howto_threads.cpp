@@ -65,7 +65,7 @@ ringo::task<> call_a_blocking_library() {
 //! [blocking]
 
 //! [stop_token]
-ringo::task<> until_stopped(ringo::context) {
+ringo::task<> until_stopped(ringo::under) {
     try {
         co_await ringo::sleep(std::chrono::hours(1));
     } catch (const ringo::canceled&) {

@@ -11,7 +11,7 @@
 using namespace std::chrono_literals;
 
 //! [cancel]
-ringo::task<> worker(ringo::context ctx, ringo::receiver<int> jobs) {
+ringo::task<> worker(ringo::under ctx, ringo::receiver<int> jobs) {
     try {
         while (co_await jobs.recv()) {
         }

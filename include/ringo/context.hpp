@@ -264,6 +264,20 @@ RINGO_API std::stop_token stop_token(const context& c);
 /// The context of the running task; background() outside of one.
 RINGO_API context current_context() noexcept;
 
+/// The context that a coroutine runs under, as one of its parameters.
+///
+/// `task<> handle(ringo::under ctx, net::tcp_stream c);` is called with a context, and runs under
+/// it: as with_context does it from outside. One parameter, at any position, by value. A parameter
+/// of type context changes nothing: it is data.
+/// **Thread safety**: that of context.
+class RINGO_API under : public context {
+public:
+    /// Made of a context where a function is called.
+    under(const context& c) noexcept : context(c) {}
+    /// @overload
+    under(context&& c) noexcept : context(std::move(c)) {}
+};
+
 namespace detail {
 
 struct context_access {

@@ -57,7 +57,7 @@ public:
     const context& task_context() const noexcept { return tasks_; }
     std::exception_ptr failure() const noexcept { return failure_; }
     /// Waits until all tasks have ended; those of the library itself are cancelled first.
-    task<> join(context shield);
+    task<> join(under shield);
     /// Cancels the group's tasks `d` after `outer` has been cancelled.
     void watch(context outer, duration d);
 
@@ -203,7 +203,7 @@ struct check_body {
 };
 
 template <class F>
-task<> run_body(context, F& body, group& g) {
+task<> run_body(under, F& body, group& g) {
     co_await body(g);
 }
 
@@ -284,7 +284,7 @@ struct awaited<A> {
 };
 
 template <class R, class A>
-task<R> await_under(context, A op) {
+task<R> await_under(under, A op) {
     co_return co_await static_cast<A&&>(op);
 }
 
@@ -295,17 +295,17 @@ inline context_binding* own_binding(promise_base* p) noexcept {
                : nullptr;
 }
 
-// The first parameter of these is adopted as the current context, and a surrounding with_context or
-// within may have put another in its place; so the bodies ask for the current one.
+// A surrounding with_context or within may have put another context in the place of the parameter;
+// so the bodies ask for the current one.
 
 template <class R, class A>
-task<R> await_within(context, duration d, A op) {
+task<R> await_within(under, duration d, A op) {
     cancelable_context c = with_timeout(current_context(), d);
     co_return co_await await_under<R, A>(c.ctx, static_cast<A&&>(op));
 }
 
 template <class T>
-task<T> task_under(context, task<T> t) {
+task<T> task_under(under, task<T> t) {
     if (context_binding* b = own_binding(task_access::peek(t))) {
         context_state* const s = current_context_state();
         context_ref(s);
@@ -315,14 +315,14 @@ task<T> task_under(context, task<T> t) {
 }
 
 template <class T>
-task<T> task_within(context, duration d, task<T> t) {
+task<T> task_within(under, duration d, task<T> t) {
     cancelable_context c = with_timeout(current_context(), d);
     co_return co_await task_under<T>(c.ctx, std::move(t));
 }
 
 }  // namespace detail
 
-/// Runs one operation or task under `ctx`, also if the task took a context as a parameter.
+/// Runs one operation or task under `ctx`, also if the task has an `under` parameter.
 ///
 /// `co_await with_context(ctx, ch.recv())`. Result and errors are those of the operation.
 template <class A>

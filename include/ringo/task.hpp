@@ -148,38 +148,27 @@ inline task<void> promise<void>::get_return_object() noexcept {
     return task_access::make<void>(this);
 }
 
-// --- a context as the first parameter ---------------------------------------------------------
+// --- a context as a parameter -----------------------------------------------------------------
 
-template <class A>
-inline constexpr bool is_context = std::is_same_v<std::remove_cvref_t<A>, context>;
+template <class P>
+inline constexpr bool is_under = std::is_same_v<std::remove_cv_t<P>, under>;
 
-// 1: the first parameter is a context; 2: the second is, behind the object of a member function or
-// lambda (which the compilers show as a reference to a class); 0: none.
-template <class... A>
-inline constexpr int context_position = 0;
-template <class A, class... Rest>
-    requires is_context<A>
-inline constexpr int context_position<A, Rest...> = 1;
-template <class S, class A, class... Rest>
-    requires(!is_context<S> && std::is_reference_v<S> && std::is_class_v<std::remove_cvref_t<S>> &&
-             is_context<A>)
-inline constexpr int context_position<S, A, Rest...> = 2;
+template <class First, class... Rest>
+const context& find_under(const First& first, const Rest&... rest) noexcept {
+    if constexpr (is_under<First>) {
+        return first;
+    } else {
+        return find_under(rest...);
+    }
+}
 
-/// The promise of a coroutine that names the context it runs under.
-template <class T, int Position>
+/// The promise of a coroutine that says which context it runs under.
+template <class T>
 struct context_promise : promise<T> {
     context_binding binding;
 
-    // For a lambda's call operator clang does not show the closure here, although it does in
-    // coroutine_traits; so this one serves both positions.
-    template <class... Rest>
-    explicit context_promise(const context& c, Rest&&...) noexcept : binding(c) {
-        this->run = promise_base::has_context_tag;
-    }
-    template <class S, class... Rest>
-    explicit context_promise(S&&, const context& c, Rest&&...) noexcept
-        requires(Position == 2)
-        : binding(c) {
+    template <class... P>
+    explicit context_promise(P&&... parameters) noexcept : binding(find_under(parameters...)) {
         this->run = promise_base::has_context_tag;
     }
     ~context_promise() = default;
@@ -215,8 +204,8 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<promise<T>> h) {
         return leave(h.promise());
     }
-    template <class T, int P>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T, P>> h) {
+    template <class T>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T>> h) {
         h.promise().binding.leave();
         return leave(static_cast<promise<T>&>(h.promise()));
     }
@@ -253,11 +242,21 @@ detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r) {
 
 }  // namespace ringo
 
-// A coroutine whose first parameter (after the object, for a member function or a lambda) is a
-// ringo::context runs under it; the others have the smaller promise.
-template <class T, class... A>
-struct std::coroutine_traits<ringo::task<T>, A...> {
-    using promise_type = std::conditional_t<
-        ringo::detail::context_position<A...> == 0, ringo::detail::promise<T>,
-        ringo::detail::context_promise<T, ringo::detail::context_position<A...>>>;
+namespace ringo::detail {
+template <class T, class... P>
+struct promise_for {
+    static constexpr int unders = (0 + ... + (is_under<P> ? 1 : 0));
+    static_assert(unders <= 1, "ringo: a coroutine runs under one context: it has one parameter of "
+                               "type ringo::under; let the others be of type ringo::context");
+    static_assert(((!std::is_reference_v<P> || !is_under<std::remove_reference_t<P>>) && ...),
+                  "ringo: a parameter of type ringo::under is taken by value");
+    using type = std::conditional_t<unders == 0, promise<T>, context_promise<T>>;
+};
+}  // namespace ringo::detail
+
+// A coroutine with a parameter of type ringo::under runs under it; the others have the smaller
+// promise.
+template <class T, class... P>
+struct std::coroutine_traits<ringo::task<T>, P...> {
+    using promise_type = typename ringo::detail::promise_for<T, P...>::type;
 };

@@ -176,7 +176,7 @@ private:
     wait_node node_;
 };
 
-task<> group_state::join(context) {
+task<> group_state::join(under) {
     for (;;) {
         co_await group_wait(*this, false);
         const std::unique_lock guard(lock_);
@@ -197,7 +197,7 @@ task<> group_state::join(context) {
 }
 
 namespace {
-task<> cancel_after(context, context outer, duration d, group_state* g) {
+task<> cancel_after(under, context outer, duration d, group_state* g) {
     co_await outer.done();
     co_await sleep(d);
     g->cancel(outer.cause());

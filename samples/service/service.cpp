@@ -40,7 +40,7 @@ ringo::task<> service::accept_all(ringo::group& g) {
     listener_.close();
 }
 
-// `stop` is not the first parameter: the connection does not run under it, it only looks at it.
+// `stop` is a context, not an `under`: the connection does not run under it, it only looks at it.
 ringo::task<> service::serve(ringo::net::tcp_stream client, ringo::context stop) {
     ++connections_;
     std::string input;

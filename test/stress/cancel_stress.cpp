@@ -80,7 +80,7 @@ task<> one_wait(world* w, unsigned kind, unsigned r) {
     }
 }
 
-task<> waits(context mine, world* w, unsigned s) {
+task<> waits(under mine, world* w, unsigned s) {
     std::minstd_rand rng(s + 1);
     ++w->begun;
     while (!mine.err()) {
@@ -255,7 +255,7 @@ TEST_CASE("deadlines, cancels and ends of the same contexts, all at once") {
                         cancelable_context a =
                             with_timeout(current_context(), std::chrono::microseconds(mine() % 80));
                         cancelable_context b = with_cancel(a.ctx);
-                        const auto watch = [&bad](context c, duration d) -> task<> {
+                        const auto watch = [&bad](under c, duration d) -> task<> {
                             try {
                                 co_await sleep(d);
                             } catch (const canceled& e) {

@@ -289,15 +289,15 @@ TEST_CASE("pipelines and channels of channels, made and dropped all the time") {
 namespace {
 using handle = std::unique_ptr<channel<counted>>;
 
-task<> receive_one(context, const channel<counted>* c, int* began) {
+task<> receive_one(under, const channel<counted>* c, int* began) {
     ++*began;
     (void)co_await c->recv();
 }
-task<> receive_either(context, const channel<counted>* c, const channel<counted>* d, int* began) {
+task<> receive_either(under, const channel<counted>* c, const channel<counted>* d, int* began) {
     ++*began;
     (void)co_await select(c->recv(), d->recv());
 }
-task<> send_one(context, const channel<counted>* c, int v, int* began) {
+task<> send_one(under, const channel<counted>* c, int v, int* began) {
     ++*began;
     co_await c->send(counted(v));
 }

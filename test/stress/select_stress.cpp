@@ -200,7 +200,7 @@ task<> receive(program* p, const std::atomic<bool>* stop, unsigned s) {
             case 4: {
                 cancelable_context x = with_cancel(current_context());
                 // It may go on when this one has been cancelled.
-                const auto body = [p](context, channel<counted> one,
+                const auto body = [p](under, channel<counted> one,
                                       channel<counted> other) -> task<> {
                     const auto takes = [p](std::optional<counted> v) { p->received(std::move(v)); };
                     co_await select(on(one.recv(), takes), on(other.recv(), takes));

@@ -51,7 +51,7 @@ TEST_CASE("a cancel and a thread's notification race: the value is had, or is st
             });
             for (int i = 0; i < rounds; ++i) {
                 const cancelable_context c = with_cancel(current_context());
-                auto takes = [](context, mailbox& from) -> task<int> {
+                auto takes = [](under, mailbox& from) -> task<int> {
                     int got = -1;
                     try {
                         const counted v = co_await from;
@@ -97,7 +97,7 @@ TEST_CASE("plain threads feed many selects: each value is had exactly once") {
                     stop.cancel();
                 }
             };
-            auto consume = [&](context) -> task<> {
+            auto consume = [&](under) -> task<> {
                 for (;;) {
                     co_await select(on(first, [&](counted v) { had(v.value); }),
                                     on(c.recv(), [&](std::optional<int> v) { had(*v); }),

@@ -20,7 +20,7 @@ template <class F>
 task<outcome> fate(F f) {
     outcome o = outcome::blocks;
     cancelable_context x = with_cancel(current_context());
-    const auto body = [&](context) -> task<> {
+    const auto body = [&](under) -> task<> {
         try {
             co_await f();
             o = outcome::returns;

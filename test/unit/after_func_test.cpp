@@ -256,7 +256,7 @@ TEST_CASE("T8: f runs under the caller's values, but not under its cancellation"
         std::atomic<bool> ran{false};
         int seen = 0;
         bool cancelled = true;
-        auto body = [&](context) -> task<> {
+        auto body = [&](under) -> task<> {
             after_func(1ms, [&]() -> task<> {
                 const context mine = current_context();
                 seen = *mine.value<number>();
@@ -560,7 +560,7 @@ TEST_CASE("K10: a context from a stop_token is done when that is asked to stop")
         CHECK(c.cause() == nullptr);
         cancelable_context child = with_cancel(with_value<number>(c, 1));
         auto waiting = go([&]() -> task<> { co_await c.done(); });
-        auto under = [](context) -> task<std::error_code> {
+        auto under = [](ringo::under) -> task<std::error_code> {
             std::error_code e;
             try {
                 co_await sleep(1h);
@@ -642,7 +642,7 @@ TEST_CASE("K10: a jthread's token, there and back, without a task") {
             const context c = from(token);
             const std::stop_token back = stop_token(c);
             CHECK(rt.stats().tasks == 0);
-            auto body = [](context) -> task<bool> {
+            auto body = [](under) -> task<bool> {
                 bool stopped = false;
                 try {
                     co_await sleep(1h);

@@ -374,7 +374,7 @@ TEST_CASE("chanlinear: waiters that leave a long queue from the middle, each by 
             own.reserve(n);
             std::atomic<int> cancelled{0};
             std::atomic<int> received{0};
-            const auto waiter = [&](context) -> task<> {
+            const auto waiter = [&](under) -> task<> {
                 try {
                     const auto v = co_await c.recv();
                     received += v ? 1 : 0;

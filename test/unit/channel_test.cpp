@@ -388,7 +388,7 @@ TEST_CASE("removing a waiter from a long queue takes constant time") {
         const int n = scaled(50'000);
         cancelable_context x = with_cancel(current_context());
         wait_group all;
-        auto waiter = [&](context) -> task<> {
+        auto waiter = [&](under) -> task<> {
             try {
                 (void)co_await c.recv();
             } catch (const canceled&) {
@@ -568,7 +568,7 @@ TEST_CASE("C3: a cancelled sender takes its value with it and leaves the order o
             wait_group all;
             for (int i = 0; i < 6; ++i) {
                 own.push_back(with_cancel(current_context()));
-                const auto body = [&](context, int k) -> task<> {
+                const auto body = [&](under, int k) -> task<> {
                     try {
                         co_await c.send(counted(k));
                     } catch (const canceled&) {
@@ -906,7 +906,7 @@ TEST_CASE("under a cancelled context try_ forms work, and waiting ones leave the
             CHECK(c.try_send(counted(1)));
             cancelable_context x = with_cancel(current_context());
             x.cancel();
-            const auto body = [&](context) -> task<int> {
+            const auto body = [&](under) -> task<int> {
                 int thrown = 0;
                 for (int i = 0; i < 3; ++i) {
                     try {

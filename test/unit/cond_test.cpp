@@ -355,7 +355,7 @@ TEST_CASE("a cancelled wait throws with the lock held, for which it waits if nee
             std::atomic<bool> waiting{false};
             std::atomic<bool> thrown{false};
             cancelable_context x = with_cancel(current_context());
-            const auto waiter = [&](context) -> task<> {
+            const auto waiter = [&](under) -> task<> {
                 mutex_guard g = co_await m.lock();
                 waiting = true;
                 try {
@@ -381,7 +381,7 @@ TEST_CASE("a cancelled wait throws with the lock held, for which it waits if nee
             CHECK(thrown);
             CHECK(m.try_lock());
             // Cancelled from the start: the lock is not even let go of.
-            const auto late = [&](context) -> task<> {
+            const auto late = [&](under) -> task<> {
                 mutex_guard g = m.try_lock();
                 REQUIRE(g);
                 auto other = go([&]() -> task<> {
@@ -407,7 +407,7 @@ TEST_CASE("a notify is not lost on a waiter that is cancelled before it: the nex
         int cancelled = 0;
         int notified = 0;
         wait_group all;
-        const auto waiter = [&](context) -> task<> {
+        const auto waiter = [&](under) -> task<> {
             mutex_guard g = co_await m.lock();
             try {
                 co_await c.wait(g);
@@ -499,7 +499,7 @@ TEST_CASE("one notify each, with cancels: who returns normally has had one, and 
                 std::atomic<int> cancelled{0};
                 std::atomic<int> notified{0};
                 wait_group all;
-                const auto waiter = [&](context) -> task<> {
+                const auto waiter = [&](under) -> task<> {
                     mutex_guard g = co_await m.lock();
                     ++waiting;
                     try {

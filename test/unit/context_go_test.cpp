@@ -323,7 +323,7 @@ TEST_CASE("waits, selects, tasks and time-outs under a context leave nothing in 
             const cancelable_context top = with_cancel(context::background());
             channel<int> c(1);
             channel<int> never;
-            const auto uses = [&](context mine) -> task<> {
+            const auto uses = [&](under mine) -> task<> {
                 for (int i = 0; i < scaled(300); ++i) {
                     (void)co_await select(mine.done(), after(-1s));
                     (void)co_await select(mine.done(), after(1us));
@@ -333,7 +333,7 @@ TEST_CASE("waits, selects, tasks and time-outs under a context leave nothing in 
                         (void)co_await within(1us, never.recv());
                     } catch (const canceled&) {
                     }
-                    auto h = go([](context) -> task<> { co_await yield(); }, mine);
+                    auto h = go([](under) -> task<> { co_await yield(); }, mine);
                     co_await h;
                     (void)go([]() -> task<> { co_await yield(); });
                 }

@@ -239,7 +239,7 @@ TEST_CASE("a cancel from a plain thread reaches tasks; a storm of them loses nob
         auto h = rt.go([&]() -> task<> {
             wait_group all;
             channel<int> c;
-            auto waiter = [&](context, int i) -> task<> {
+            auto waiter = [&](under, int i) -> task<> {
                 try {
                     if (i % 2 == 0) {
                         co_await sleep(1h);
@@ -633,7 +633,7 @@ TEST_CASE("contexts made, waited for and dropped while an ancestor is cancelled"
                 cancelable_context root = with_cancel(context::background());
                 std::atomic<int> ended{0};
                 wait_group all;
-                const auto worker = [&](context mine) -> task<> {
+                const auto worker = [&](under mine) -> task<> {
                     while (!mine.err()) {
                         cancelable_context a = with_cancel(mine);
                         cancelable_context b = with_timeout(a.ctx, 1h);
@@ -670,7 +670,7 @@ TEST_CASE("cancelling a wide and deep tree at once while all its nodes are waite
                 nodes.push_back(with_cancel(nodes[i % 2 == 0 ? k - 1 : k / 2].ctx));
                 const context mine = nodes.back().ctx;
                 if (i % 3 == 0) {
-                    const auto under = [&woken](context) -> task<> {
+                    const auto under = [&woken](ringo::under) -> task<> {
                         try {
                             co_await sleep(1h);
                         } catch (const canceled&) {

@@ -19,12 +19,12 @@ struct number {
     using value_type = int;
 };
 
-task<context> free_value(context) { co_return current_context(); }
-task<context> free_reference(const context&) { co_return current_context(); }
+task<context> free_value(under) { co_return current_context(); }
 task<context> inherits() { co_return current_context(); }
 struct object {
-    task<context> member(context) { co_return current_context(); }
-    task<context> const_member(const context&) const { co_return current_context(); }
+    task<context> member(under) { co_return current_context(); }
+    task<context> const_member(const int&, const under) const { co_return current_context(); }
+    task<context> data(context) { co_return current_context(); }
 };
 
 template <class F>
@@ -38,27 +38,34 @@ task<std::error_code> code_of(F f) {
     co_return e;
 }
 
-task<context> second_parameter(int, context) { co_return current_context(); }
-task<context> named_reference(const context& mine) {
+task<context> first_is_data(context) { co_return current_context(); }
+task<context> reference_is_data(const context&) { co_return current_context(); }
+task<context> second_is_data(object&, context) { co_return current_context(); }
+task<context> second_parameter(object&, under) { co_return current_context(); }
+task<context> last_parameter(std::unique_ptr<int>, const context& data, object, under mine) {
+    CHECK(data != mine);
+    co_return current_context();
+}
+task<context> named(under mine) {
     CHECK(current_context() == mine);
     co_await yield();
     co_return current_context();
 }
 task<> slow() { co_await sleep(300ms); }
-task<> slow_under(context) { co_await sleep(300ms); }
-task<> throws_under(context) {
+task<> slow_under(under) { co_await sleep(300ms); }
+task<> throws_under(under) {
     co_await yield();
     throw std::runtime_error("under");
 }
-task<result<int>> leaves_early(context) {
+task<result<int>> leaves_early(under) {
     const int v = co_await or_return(result<int>(errc::closed));
     co_return v;
 }
 struct service {
-    static task<context> fixed(context) { co_return current_context(); }
+    static task<context> fixed(under) { co_return current_context(); }
     virtual ~service() = default;
-    virtual task<context> call(context mine) = 0;
-    task<context> twice(context a, const context& b) {
+    virtual task<context> call(under mine) = 0;
+    task<context> twice(under a, const context& b) {
         CHECK(current_context() == a);
         const context inner = co_await call(b);
         CHECK(inner == b);
@@ -66,7 +73,7 @@ struct service {
     }
 };
 struct echo : service {
-    task<context> call(context) override {
+    task<context> call(under) override {
         co_await yield();
         co_return current_context();
     }
@@ -77,7 +84,7 @@ struct echo : service {
 TEST_CASE("the current context is inherited by what a task awaits and spawns") {
     run_at(2, []() -> task<> {
         auto [c, cancel] = with_cancel(current_context());
-        auto body = [](context mine) -> task<> {
+        auto body = [](under mine) -> task<> {
             CHECK(current_context() == mine);
             const context awaited = co_await inherits();
             CHECK(awaited == mine);
@@ -93,35 +100,56 @@ TEST_CASE("the current context is inherited by what a task awaits and spawns") {
     });
 }
 
-TEST_CASE("a first parameter of type context is adopted, whatever kind of function has it") {
+TEST_CASE("a parameter of type under is adopted, whatever kind of function has it, and where") {
     run_at(1, []() -> task<> {
         auto [c, cancel] = with_cancel(current_context());
         const context mine = c;
         object o;
+        const int n = 1;
         const context r1 = co_await free_value(mine);
-        const context r2 = co_await free_reference(mine);
+        const context r2 = co_await second_parameter(o, mine);
         const context r3 = co_await o.member(mine);
-        const context r4 = co_await o.const_member(mine);
-        auto plain = [](context) -> task<context> { co_return current_context(); };
+        const context r4 = co_await o.const_member(n, mine);
+        auto plain = [](under) -> task<context> { co_return current_context(); };
         int captured = 1;
-        auto capturing = [&captured](const context&) -> task<context> {
+        auto capturing = [&captured](int, under) -> task<context> {
             ++captured;
             co_return current_context();
         };
-        auto changing = [n = 0](context) mutable -> task<context> {
+        auto changing = [n = 0](under) mutable -> task<context> {
             CHECK(++n == 1);
             co_return current_context();
         };
         const context r5 = co_await plain(mine);
-        const context r6 = co_await capturing(mine);
+        const context r6 = co_await capturing(1, mine);
         const context r7 = co_await changing(mine);
-        for (const context& r : {r1, r2, r3, r4, r5, r6, r7}) {
+        const context r8 = co_await last_parameter(nullptr, current_context(), o, mine);
+        auto h = go(free_value, mine);
+        const context r9 = co_await h;
+        auto h2 = go(capturing, 1, mine);
+        const context r10 = co_await h2;
+        for (const context& r : {r1, r2, r3, r4, r5, r6, r7, r8, r9, r10}) {
             CHECK(r == mine);
         }
-        auto h = go(free_reference, mine);
-        const context r8 = co_await h;
-        CHECK(r8 == mine);
         CHECK(current_context() != mine);
+    });
+}
+
+TEST_CASE("under is read like a context") {
+    run_at(1, []() -> task<> {
+        auto [c, cancel] = with_timeout(with_value<number>(current_context(), 7), 1h);
+        auto reads = [](under mine, context same) -> task<> {
+            CHECK(mine == same);
+            CHECK(mine.deadline() == same.deadline());
+            CHECK(*mine.value<number>() == 7);
+            CHECK_FALSE(mine.err());
+            auto [below, stop] = with_cancel(mine);
+            stop();
+            co_await below.done();
+            const context copy = mine;
+            CHECK(copy == same);
+        };
+        co_await reads(c, c);
     });
 }
 
@@ -170,7 +198,7 @@ TEST_CASE(
                 case 4: co_await wg.wait(); break;
                 case 5: {
                     auto h = go([]() -> task<> {
-                        auto forever = [](context) -> task<> { co_await sleep(20ms); };
+                        auto forever = [](under) -> task<> { co_await sleep(20ms); };
                         co_await forever(without_cancel(current_context()));
                     });
                     co_await h;
@@ -213,7 +241,7 @@ TEST_CASE("an adopted context is dropped again at the end, by return, exception 
             const context before = current_context();
             auto [c, cancel] = with_cancel(before);
             const context mine = c;
-            const context r1 = co_await named_reference(mine);
+            const context r1 = co_await named(mine);
             CHECK(r1 == mine);
             CHECK(current_context() == before);
             bool thrown = false;
@@ -227,7 +255,7 @@ TEST_CASE("an adopted context is dropped again at the end, by return, exception 
             const result<int> left = co_await leaves_early(mine);
             CHECK(left.error() == errc::closed);
             CHECK(current_context() == before);
-            // A task that took a context but never runs leaves nothing behind.
+            // A task that was given a context but never runs leaves nothing behind.
             {
                 const auto unused = free_value(mine);
                 CHECK(current_context() == before);
@@ -248,20 +276,27 @@ TEST_CASE("an adopted context is dropped again at the end, by return, exception 
     }
 }
 
-TEST_CASE("a context that is not the first parameter is an ordinary parameter") {
+TEST_CASE("a parameter of type context is data, wherever it stands") {
     run_at(1, []() -> task<> {
         auto [c, cancel] = with_cancel(current_context());
         const context mine = c;
-        const context r = co_await second_parameter(1, mine);
-        CHECK(r == current_context());
+        object o;
+        const context r1 = co_await first_is_data(mine);
+        const context r2 = co_await reference_is_data(mine);
+        const context r3 = co_await second_is_data(o, mine);
+        const context r4 = co_await o.data(mine);
         auto generic = [](auto x) -> task<context> {
             (void)x;
             co_return current_context();
         };
-        const context g = co_await generic(mine);
-        CHECK(g == mine);
-        const context i = co_await generic(3);
-        CHECK(i == current_context());
+        const context r5 = co_await generic(mine);
+        auto h = go(first_is_data, mine);
+        const context r6 = co_await h;
+        for (const context& r : {r1, r2, r3, r4, r5, r6}) {
+            CHECK(r == current_context());
+        }
+        const context adopted = co_await generic(under(mine));
+        CHECK(adopted == mine);
     });
 }
 
@@ -270,7 +305,7 @@ TEST_CASE("the current context follows a task over suspensions and workers, not 
         run_at(workers, []() -> task<> {
             std::atomic<int> bad{0};
             wait_group all;
-            const auto body = [&](context mine, int id) -> task<> {
+            const auto body = [&](under mine, int id) -> task<> {
                 for (int i = 0; i < 50; ++i) {
                     bad += current_context() == mine ? 0 : 1;
                     const int* const v = current_context().value<number>();
@@ -417,13 +452,13 @@ TEST_CASE("a task cancelled again and again while it cleans up under without_can
     run_at(2, []() -> task<> {
         cancelable_context x = with_cancel(current_context());
         bool cleaned = false;
-        const auto body = [&](context mine) -> task<> {
+        const auto body = [&](under mine) -> task<> {
             try {
                 co_await sleep(1h);
             } catch (const canceled&) {
                 CHECK(mine.err());
             }
-            const auto clean = [&](context w) -> task<> {
+            const auto clean = [&](under w) -> task<> {
                 CHECK_FALSE(w.err());
                 co_await sleep(1ms);
                 auto child = go([]() -> task<bool> {
@@ -450,7 +485,7 @@ TEST_CASE("yield, and a wait that is over already by itself, under a cancelled c
     run_at(1, []() -> task<> {
         cancelable_context x = with_cancel(current_context());
         x.cancel();
-        const auto body = [](context) -> task<int> {
+        const auto body = [](under) -> task<int> {
             int thrown = 0;
             co_await yield();
             auto ended = go([]() -> task<> { co_return; });

@@ -48,7 +48,7 @@ TEST_CASE("done() of a context is ready for every waiter, and wins over the same
                 co_await mine.done();
                 ++n;
             });
-            auto under = [&](context) -> task<> {
+            auto under = [&](ringo::under) -> task<> {
                 co_await mine.done();  // its own context: both are true at once
                 ++n;
             };
@@ -103,7 +103,7 @@ TEST_CASE("a done arm that the same cancel makes ready wins over the exception")
                 cancelable_context x = with_cancel(current_context());
                 cancelable_context child = with_cancel(x.ctx);
                 std::atomic<int> ended{0};
-                const auto body = [&](context) -> task<> {
+                const auto body = [&](under) -> task<> {
                     co_await select(on(never.recv(), [] { FAIL("never"); }),
                                     on(done(), [&] { ++ended; }));
                     // And again, now that it starts cancelled: done, not the ready channel.
@@ -114,7 +114,7 @@ TEST_CASE("a done arm that the same cancel makes ready wins over the exception")
                                     otherwise([] { FAIL("done is"); }));
                 };
                 // The arm is of the parent's, the wait of the child's.
-                const auto outer = [&](context) -> task<> {
+                const auto outer = [&](under) -> task<> {
                     co_await select(on(never.recv(), [] { FAIL("never"); }),
                                     on(x.ctx.done(), [&] { ++ended; }));
                 };
@@ -259,7 +259,7 @@ TEST_CASE("one done arm beside an otherwise: told by a look, and it uses up the 
         }
         co_await g;
         // The current context's end goes by the same rule as in a select of many.
-        const auto under = [&](context) -> task<> {
+        const auto under = [&](ringo::under) -> task<> {
             bool over = false;
             co_await select(on(mine.done(), [&] { over = true; }),
                             otherwise([] { FAIL("it is done"); }));

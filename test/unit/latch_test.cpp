@@ -106,7 +106,7 @@ TEST_CASE("latch: a cancelled arrival is taken back; a cancelled wait changes no
         latch m(2);
         cancelable_context y = with_cancel(current_context());
         bool cancelled = false;
-        const auto arrives = [&](context) -> task<> {
+        const auto arrives = [&](under) -> task<> {
             try {
                 co_await m.arrive_and_wait();
             } catch (const canceled&) {
@@ -370,7 +370,7 @@ TEST_CASE(
         barrier b(2, step);
         cancelable_context x = with_cancel(current_context());
         int cancelled = 0;
-        const auto party = [&](context) -> task<> {
+        const auto party = [&](under) -> task<> {
             try {
                 co_await b.arrive_and_wait();
             } catch (const canceled&) {
@@ -411,7 +411,7 @@ TEST_CASE(
             };
             barrier b(2, step);
             cancelable_context x = with_cancel(current_context());
-            const auto party = [&](context) -> task<> {
+            const auto party = [&](under) -> task<> {
                 try {
                     co_await b.arrive_and_wait();
                 } catch (const canceled&) {

@@ -339,7 +339,7 @@ TEST_CASE("a task under the root context of another runtime is cancelled with th
         runtime goes(options{.workers = 1});
         runtime stays(options{.workers = 1});
         const context under = goes.root();
-        const auto sleeps = [](context) -> task<> { co_await sleep(1h); };
+        const auto sleeps = [](under) -> task<> { co_await sleep(1h); };
         auto as_argument = stays.go(sleeps, under);
         auto inside = stays.go([&]() -> task<> { co_await with_context(under, sleep(1h)); });
         if (round % 2 == 0) {

@@ -361,7 +361,7 @@ TEST_CASE("TestWaitSimple: canceled before the start, more than the burst, now, 
         limiter lim(100'000, 3);
         cancelable_context x = with_cancel(current_context());
         x.cancel();
-        const auto ask = [&](context, std::size_t n) -> task<std::string> {
+        const auto ask = [&](under, std::size_t n) -> task<std::string> {
             co_return co_await outcome(lim, n);
         };
         const std::string a = co_await ask(x.ctx, 1);
@@ -383,7 +383,7 @@ TEST_CASE("TestWaitCancel: who is cancelled gives back what it had reserved") {
         const std::string now = co_await outcome(lim, 2);
         CHECK(now == "passed");
         cancelable_context x = with_cancel(current_context());
-        const auto ask = [&](context) -> task<std::string> { co_return co_await outcome(lim, 3); };
+        const auto ask = [&](under) -> task<std::string> { co_return co_await outcome(lim, 3); };
         auto h = go(ask, x.ctx);
         co_await yield();
         CHECK(lim.tokens() < -1.9);
@@ -404,7 +404,7 @@ TEST_CASE("TestWaitCancel: who is cancelled gives back what it had reserved") {
 TEST_CASE("TestWaitTimeout: a deadline that is too early ends the wait before it begins") {
     run_at(1, []() -> task<> {
         limiter lim(1.0 / 3600, 3);  // an hour for each: who waited would hang
-        const auto ask = [&](context, std::size_t n) -> task<std::string> {
+        const auto ask = [&](under, std::size_t n) -> task<std::string> {
             co_return co_await outcome(lim, n);
         };
         cancelable_context x = with_timeout(current_context(), 90min);

@@ -73,7 +73,7 @@ task<> contexts() {
     // Tasks outlive this one, if it leaves early: they own what they use.
     const auto ended = std::make_shared<bool>(false);
     auto h = go(
-        [ended](context) -> task<> {
+        [ended](under) -> task<> {
             try {
                 co_await sleep(1h);
             } catch (const canceled&) {

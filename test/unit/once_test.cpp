@@ -132,7 +132,7 @@ TEST_CASE("once: who waits can be cancelled, and the function goes on") {
         };
         auto runner = go([&]() -> task<> { co_await o.call(f); });
         cancelable_context x = with_cancel(current_context());
-        const auto wait = [&](context) -> task<std::string> {
+        const auto wait = [&](under) -> task<std::string> {
             const auto call = [&]() -> task<> { co_await o.call(f); };
             co_return co_await outcome(call);
         };
@@ -160,12 +160,12 @@ TEST_CASE("once: the function decides what becomes of its caller's cancellation"
             through = true;
         };
         cancelable_context x = with_cancel(current_context());
-        const auto both = [&](context) -> task<> {
+        const auto both = [&](under) -> task<> {
             const auto a = [&]() -> task<> { co_await lets_pass.call(gives_in); };
             const std::string r = co_await outcome(a);
             CHECK(r == "canceled");
         };
-        const auto other = [&](context) -> task<> { co_await holds.call(stands); };
+        const auto other = [&](under) -> task<> { co_await holds.call(stands); };
         auto h = go(both, x.ctx);
         auto k = go(other, x.ctx);
         co_await yield();
@@ -179,7 +179,7 @@ TEST_CASE("once: the function decides what becomes of its caller's cancellation"
         once fresh;
         int n = 0;
         const auto count = [&] { ++n; };
-        const auto start = [&](context) -> task<std::string> {
+        const auto start = [&](under) -> task<std::string> {
             const auto call = [&]() -> task<> { co_await fresh.call(count); };
             co_return co_await outcome(call);
         };
@@ -342,7 +342,7 @@ TEST_CASE("once_value: cancellation of those who wait, of the first, and as an a
             co_return *r;
         });
         cancelable_context x = with_cancel(current_context());
-        const auto ask = [&](context) -> task<std::string> {
+        const auto ask = [&](under) -> task<std::string> {
             const auto call = [&]() -> task<> { (void)co_await v(); };
             co_return co_await outcome(call);
         };

@@ -305,7 +305,7 @@ TEST_CASE("a writer that is cancelled while it waits lets in the readers behind 
             bool cancelled = false;
             rw_mutex_shared_guard held = co_await m.lock_shared();
             cancelable_context x = with_cancel(current_context());
-            const auto writer = [&](context) -> task<> {
+            const auto writer = [&](under) -> task<> {
                 channel<int> never;
                 try {
                     if (in_select) {
@@ -346,7 +346,7 @@ TEST_CASE("of two waiting writers one is cancelled: the other still holds off th
         rw_mutex_shared_guard held = co_await m.lock_shared();
         cancelable_context x = with_cancel(current_context());
         wait_group all;
-        const auto writer = [&](context, int i) -> task<> {
+        const auto writer = [&](under, int i) -> task<> {
             try {
                 const rw_mutex_guard g = co_await m.lock();
                 order.push_back(i);
@@ -379,7 +379,7 @@ TEST_CASE(
         rw_mutex m;
         std::vector<int> order;
         wait_group all;
-        const auto writer = [&](context, int i) -> task<> {
+        const auto writer = [&](under, int i) -> task<> {
             try {
                 const rw_mutex_guard g = co_await m.lock();
                 order.push_back(i);

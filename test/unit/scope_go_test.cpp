@@ -148,7 +148,7 @@ TEST_CASE("X1: with a grace, too, the tasks learn why the surroundings have ende
     run_at(1, []() -> task<> {
         const auto outer = with_cancel_cause(context::background());
         std::string told;
-        const auto runs = [&](context) -> task<> {
+        const auto runs = [&](under) -> task<> {
             auto body = [&](group& g) -> task<> {
                 g.go([&]() -> task<> {
                     const context mine = current_context();

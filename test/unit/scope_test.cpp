@@ -115,7 +115,7 @@ TEST_CASE(
         });
         CHECK(a == "returned");
         std::atomic<int> ended{0};
-        auto whole = [&](context) -> task<std::string> {
+        auto whole = [&](under) -> task<std::string> {
             co_return co_await outcome_of_scope([&](group& g) -> task<> {
                 g.go([&]() -> task<> {
                     try {
@@ -274,7 +274,7 @@ TEST_CASE("grace: the body is cancelled at once, the tasks only later") {
         clock::time_point body_at;
         clock::time_point task_at;
         bool drained = false;
-        auto server = [&](context) -> task<> {
+        auto server = [&](under) -> task<> {
             auto body = [&](group& g) -> task<> {
                 g.go([&]() -> task<> {
                     co_await sleep(10ms);  // within the grace: is not disturbed
@@ -324,7 +324,7 @@ TEST_CASE("grace: a scope whose tasks end in time does not wait for it") {
 TEST_CASE("a failure in cancelled surroundings is rethrown rather than canceled") {
     run_at(2, []() -> task<> {
         cancelable_context x = with_cancel(current_context());
-        const auto whole = [&](context) -> task<std::string> {
+        const auto whole = [&](under) -> task<std::string> {
             const auto body = [](group& g) -> task<> {
                 g.go([]() -> task<> {
                     try {
@@ -704,7 +704,7 @@ TEST_CASE("grace: tasks that drain in time end the scope long before the grace i
     for (const unsigned workers : {1U, 2U}) {
         run_at(workers, []() -> task<> {
             std::atomic<int> drained{0};
-            const auto server = [&](context) -> task<> {
+            const auto server = [&](under) -> task<> {
                 channel<int> work(100);
                 const auto body = [&](group& g) -> task<> {
                     for (int i = 0; i < 3; ++i) {
@@ -750,7 +750,7 @@ TEST_CASE("cancels racing with the end of a scope: nothing is left behind, nothi
                 cancelable_context x = with_cancel(current_context());
                 std::atomic<int> started{0};
                 std::atomic<int> ended{0};
-                const auto whole = [&](context) -> task<> {
+                const auto whole = [&](under) -> task<> {
                     const auto body = [&](group& g) -> task<> {
                         if (round % 2 == 0) {
                             g.limit(2);

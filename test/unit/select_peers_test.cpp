@@ -525,7 +525,7 @@ TEST_CASE("a channel without handles goes with the last of those who wait in it"
             const channel<int> other;
             cancelable_context x = with_cancel(current_context());
             auto h = go(
-                [](context, const channel<counted>* full, const channel<int>* o, way w) -> task<> {
+                [](under, const channel<counted>* full, const channel<int>* o, way w) -> task<> {
                     try {
                         if (w == way::send_cancelled) {
                             co_await full->send(counted(2));

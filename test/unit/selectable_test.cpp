@@ -421,7 +421,7 @@ TEST_CASE("under a cancelled context nothing is taken, though it is ready") {
         auto plain = [&]() -> task<> { co_await with_context(c.ctx, e); };
         CHECK(co_await is_canceled(plain));
         auto chosen = [&]() -> task<> {
-            auto inner = [&](context) -> task<> { (void)co_await select(e, box); };
+            auto inner = [&](under) -> task<> { (void)co_await select(e, box); };
             co_await inner(c.ctx);
         };
         CHECK(co_await is_canceled(chosen));
@@ -443,7 +443,7 @@ TEST_CASE("a cancel ends the wait and leaves nobody in the list; so does the end
         auto briefly = [&]() -> task<> { co_await within(1ms, e); };
         CHECK(co_await is_canceled(briefly));
         auto arm = [&]() -> task<> {
-            auto inner = [&](context) -> task<> { (void)co_await select(e, e); };
+            auto inner = [&](under) -> task<> { (void)co_await select(e, e); };
             co_await within(1ms, inner(current_context()));
         };
         CHECK(co_await is_canceled(arm));
@@ -457,7 +457,7 @@ TEST_CASE("a cancel ends the wait and leaves nobody in the list; so does the end
         level l;
         CHECK(*co_await with_context(current_context(), l.at_least(0)) == 0);
         // done() of the same context goes before the cancel.
-        auto told = [&](context ctx) -> task<std::size_t> {
+        auto told = [&](under ctx) -> task<std::size_t> {
             co_return (co_await select(e, ctx.done())).index();
         };
         CHECK(co_await told(c.ctx) == 1);

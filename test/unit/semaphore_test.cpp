@@ -106,7 +106,7 @@ TEST_CASE(
             semaphore sem(2);
             cancelable_context x = with_cancel(current_context());
             std::atomic<bool> cancelled{false};
-            const auto too_big = [&](context) -> task<> {
+            const auto too_big = [&](under) -> task<> {
                 try {
                     co_await sem.acquire(3);
                 } catch (const canceled&) {
@@ -171,7 +171,7 @@ TEST_CASE("TestAllocCancelDoesntStarve: a cancelled head lets those behind it go
             co_await sem.acquire(1);
             cancelable_context x = with_cancel(current_context());
             bool cancelled = false;
-            const auto all_of_it = [&](context) -> task<> {
+            const auto all_of_it = [&](under) -> task<> {
                 channel<int> never;
                 try {
                     if (in_select) {
@@ -238,7 +238,7 @@ TEST_CASE("TestWeightedAcquireCanceled: cancel, then release: it fails, and the 
         co_await sem.acquire(1);
         cancelable_context x = with_cancel(current_context());
         bool failed = false;
-        const auto both = [&](context) -> task<> {
+        const auto both = [&](under) -> task<> {
             try {
                 co_await sem.acquire(2);
             } catch (const canceled& e) {

@@ -230,7 +230,7 @@ TEST_CASE("single_flight: a cancelled caller, the first one too, leaves the flig
             CHECK_FALSE(current_context().deadline());
             co_return *co_await in.recv();
         };
-        const auto ask = [&](context) -> task<std::string> {
+        const auto ask = [&](under) -> task<std::string> {
             co_return co_await text_of(sf, "key", f);
         };
         cancelable_context x = with_timeout(current_context(), 1h);
@@ -270,7 +270,7 @@ TEST_CASE("single_flight: values of the context are there; the function goes bef
             co_return std::to_string(id != nullptr ? *id : -1);
         };
         token.reset();
-        const auto ask = [&](context) -> task<std::string> {
+        const auto ask = [&](under) -> task<std::string> {
             const flights::outcome o = co_await sf.call("key", std::move(f));
             CHECK(seen.expired());
             co_return o.value;
@@ -293,7 +293,7 @@ TEST_CASE("single_flight: when all have left it ends by itself, also without the
             throw std::runtime_error("nobody hears it");
         };
         cancelable_context x = with_cancel(current_context());
-        const auto ask = [&](context) -> task<std::string> {
+        const auto ask = [&](under) -> task<std::string> {
             co_return co_await text_of(*sf, "key", f);
         };
         auto h = go(ask, x.ctx);
@@ -351,7 +351,7 @@ TEST_CASE("single_flight: a runtime that ends before the function has begun ends
         o.workers = 1;
         runtime rt(o);
         std::atomic<bool> asked{false};
-        const auto ask = [&](context) -> task<> {
+        const auto ask = [&](under) -> task<> {
             const auto f = [] { return 1; };
             CHECK_THROWS_AS((void)co_await outlives.call(1, f), canceled);
         };

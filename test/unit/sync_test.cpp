@@ -305,7 +305,7 @@ TEST_CASE(
             bool cancelled = false;
             wait_group all;
             mutex_guard held = co_await mu.lock();
-            const auto waiter = [&](context, std::size_t i) -> task<> {
+            const auto waiter = [&](under, std::size_t i) -> task<> {
                 try {
                     const mutex_guard g = co_await mu.lock();
                     order.push_back(i);
@@ -347,7 +347,7 @@ TEST_CASE("every waiter is cancelled while the lock is held: the lock is free af
                 cancelable_context x = with_cancel(current_context());
                 {
                     mutex_guard held = co_await mu.lock();
-                    const auto waiter = [&](context) -> task<> {
+                    const auto waiter = [&](under) -> task<> {
                         try {
                             const mutex_guard g = co_await mu.lock();
                             ++locked;
@@ -461,7 +461,7 @@ TEST_CASE("starving waiters that are cancelled at once leave a lock that works")
                 std::atomic<int> ended{0};
                 wait_group all;
                 cancelable_context x = with_cancel(current_context());
-                const auto waiter = [&](context) -> task<> {
+                const auto waiter = [&](under) -> task<> {
                     try {
                         const mutex_guard g = co_await mu.lock();
                         co_await sleep(20us);
@@ -560,7 +560,7 @@ TEST_CASE("a cancelled wait leaves the group and the other waiters alone") {
                 std::atomic<int> cancelled{0};
                 cancelable_context x = with_cancel(current_context());
                 std::vector<join_handle<>> waiters;
-                const auto waiter = [&](context) -> task<> {
+                const auto waiter = [&](under) -> task<> {
                     try {
                         co_await wg.wait();
                         ++released;
@@ -796,7 +796,7 @@ TEST_CASE("a select whose other arm has been chosen is passed over by unlock") {
         // The same with a cancel.
         held = co_await mu.lock();
         cancelable_context x = with_cancel(current_context());
-        const auto cancelled = [&](context) -> task<> {
+        const auto cancelled = [&](under) -> task<> {
             try {
                 co_await select(on(mu.lock(), [&] { a = 3; }), on(other.recv(), [&] { a = 4; }));
             } catch (const canceled&) {
@@ -1075,8 +1075,8 @@ TEST_CASE("a task cancelled while it gives way in a call of lock does not get th
         rw_mutex rw;
         for (int i = 0; i < 2; ++i) {
             cancelable_context x = with_cancel(current_context());
-            const auto plain = [&](context) -> task<> { co_await locks_for_ever(&mu); };
-            const auto both = [&](context) -> task<> { co_await locks_for_ever(&rw); };
+            const auto plain = [&](under) -> task<> { co_await locks_for_ever(&mu); };
+            const auto both = [&](under) -> task<> { co_await locks_for_ever(&rw); };
             auto h = i == 0 ? go(plain, x.ctx) : go(both, x.ctx);
             co_await yield();
             x.cancel();

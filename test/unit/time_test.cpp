@@ -119,7 +119,7 @@ TEST_CASE("a sleep of any huge length does not return early, and can be cancelle
             std::atomic<int> cancelled{0};
             wait_group all;
             cancelable_context x = with_cancel(current_context());
-            const auto sleeper = [&](context, duration d) -> task<> {
+            const auto sleeper = [&](under, duration d) -> task<> {
                 try {
                     co_await sleep(d);
                     ++early;
@@ -127,7 +127,7 @@ TEST_CASE("a sleep of any huge length does not return early, and can be cancelle
                     cancelled += e.code() == errc::canceled ? 1 : 0;
                 }
             };
-            const auto until = [&](context, time_point t) -> task<> {
+            const auto until = [&](under, time_point t) -> task<> {
                 try {
                     co_await sleep_until(t);
                     ++early;
@@ -211,7 +211,7 @@ TEST_CASE("a sleeper is a timer while it sleeps, and none after") {
     rt.block_on([&]() -> task<> {
         cancelable_context x = with_cancel(current_context());
         wait_group all;
-        const auto sleeper = [](context, int i) -> task<> {
+        const auto sleeper = [](under, int i) -> task<> {
             try {
                 co_await sleep(1h + i * 1s);
             } catch (const canceled&) {
@@ -305,7 +305,7 @@ TEST_CASE("a cancel that comes together with the expiry: one of the two, and nev
                 cancelable_context x = with_cancel(current_context());
                 wait_group all;
                 const auto due = clock_type::now() + 60us;
-                const auto sleeper = [&](context) -> task<> {
+                const auto sleeper = [&](under) -> task<> {
                     try {
                         const time_point t = co_await sleep_until(due);
                         bad += t < due || clock_type::now() < due ? 1 : 0;
@@ -333,7 +333,7 @@ TEST_CASE("earlier timers put in front of later ones wake their task in time") {
             // An idle runtime sleeps until the nearest deadline; each new one is nearer.
             wait_group all;
             cancelable_context x = with_cancel(current_context());
-            const auto sleeper = [](context, duration d) -> task<> {
+            const auto sleeper = [](under, duration d) -> task<> {
                 try {
                     co_await sleep(d);
                 } catch (const canceled&) {

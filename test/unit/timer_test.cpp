@@ -462,7 +462,7 @@ TEST_CASE("T4, TestTimerStopStress: stop is true exactly when nobody has receive
                         timer t(std::chrono::microseconds((i * 7 + k) % 60));
                         std::atomic<bool> received{false};
                         cancelable_context c = with_cancel(current_context());
-                        auto body = [&](context) -> task<> {
+                        auto body = [&](under) -> task<> {
                             try {
                                 (void)co_await t.recv();
                                 received = true;
@@ -793,7 +793,7 @@ TEST_CASE("a timer dropped while a task waits for it: that one waits on, and can
                 std::optional<timer> t(1h);
                 cancelable_context c = with_cancel(current_context());
                 std::atomic<int> ended{0};
-                auto body = [&](context) -> task<> {
+                auto body = [&](under) -> task<> {
                     auto r = t->recv();
                     try {
                         (void)co_await std::move(r);
@@ -824,7 +824,7 @@ TEST_CASE("timers and tickers whose receivers are cancelled, at any moment") {
                 timer t(std::chrono::microseconds(i % 50));
                 cancelable_context c = with_cancel(current_context());
                 bool received = false;
-                auto body = [&](context) -> task<> {
+                auto body = [&](under) -> task<> {
                     try {
                         (void)co_await t.recv();
                         received = true;

@@ -149,7 +149,7 @@ RINGO_API bool is_canceled_error(const std::exception_ptr& e) noexcept;
 
 /// Waits for a task that lost; its failure, if it is one.
 template <class T>
-task<std::exception_ptr> end_loser(context, join_handle<T>& h) {
+task<std::exception_ptr> end_loser(under, join_handle<T>& h) {
     std::exception_ptr error;
     try {
         (void)co_await h;
@@ -162,7 +162,7 @@ task<std::exception_ptr> end_loser(context, join_handle<T>& h) {
     co_return error;
 }
 template <>
-inline task<std::exception_ptr> end_loser<void>(context, join_handle<void>& h) {
+inline task<std::exception_ptr> end_loser<void>(under, join_handle<void>& h) {
     std::exception_ptr error;
     try {
         co_await h;

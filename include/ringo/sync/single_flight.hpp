@@ -123,7 +123,7 @@ private:
     };
 
     template <class F>
-    static task<> fly(context, F make, landing at_end) {
+    static task<> fly(under, F make, landing at_end) {
         flight& f = *at_end.get();
         try {
             f.value.emplace(

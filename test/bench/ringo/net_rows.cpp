@@ -40,7 +40,7 @@ ringo::task<> echo(ringo::net::tcp_stream c) {
 }
 
 /// Ends when its context is cancelled.
-ringo::task<> serve(ringo::context, ringo::net::tcp_listener l) {
+ringo::task<> serve(ringo::under, ringo::net::tcp_listener l) {
     for (;;) {
         auto c = co_await l.accept();
         if (!c) {
