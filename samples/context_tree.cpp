@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // A tree of contexts: cancel a branch, let a deadline end another, and then everything.
 //
-// Teaches: with_cancel, with_timeout, with_value; a function that is told its context, as in Go; and what
-//          goes beyond Go: each task has a current context, which all its waits obey, so that most
-//          functions need not mention one. Go's two other models of concurrency are channels
-//          (stop_channel, select_done) and wait groups (wait_group).
+// Teaches: with_cancel, with_timeout, with_value; a function that is told its context, as in Go;
+//          and what goes beyond Go: each task has a current context, which all its waits obey, so
+//          that most functions need not mention one. Go's two other models of concurrency are
+//          channels (stop_channel, select_done) and wait groups (wait_group).
 // Run it:  context_tree
 // Prints:  see the end of this file. Go twin: samples/go/context_tree.go
 #include <ringo/ringo.hpp>

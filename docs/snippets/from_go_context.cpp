@@ -26,7 +26,7 @@ ringo::task<> cancel_it() {
     });
     try {
         co_await ringo::with_context(ctx, wait());
-    } catch (const ringo::canceled& e) {
+    } catch (const ringo::context_done& e) {
         fmt::print("{}\n", e.code().message());
     }
 }
@@ -37,8 +37,8 @@ ringo::task<> limited() {
     bool late = false;
     try {
         co_await ringo::within(1ms, wait());
-    } catch (const ringo::canceled& e) {
-        late = e.code() == ringo::errc::deadline_exceeded;
+    } catch (const ringo::timed_out&) {
+        late = true;
     }
     fmt::print("{}\n", late);
 }

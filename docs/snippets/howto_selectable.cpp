@@ -132,7 +132,7 @@ ringo::task<> ask() {
     fmt::print("{} rows\n", co_await reply("table"));
     try {
         co_await ringo::within(5ms, reply("locked table"));
-    } catch (const ringo::canceled&) {
+    } catch (const ringo::timed_out&) {
         fmt::print("too slow\n");
     }
     const reply first("table");  // both are under way

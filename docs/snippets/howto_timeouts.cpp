@@ -14,7 +14,7 @@ ringo::task<> one_operation(ringo::receiver<int> in) {
     try {
         const auto v = co_await ringo::within(2ms, in.recv());
         fmt::print("{}\n", v.value_or(0));
-    } catch (const ringo::canceled&) {
+    } catch (const ringo::timed_out&) {
         fmt::print("no value in time\n");
     }
 }
@@ -45,7 +45,7 @@ ringo::task<> whole_request() {
     try {
         co_await ringo::with_context(ctx, step(1ms));
         co_await ringo::with_context(ctx, step(1h));
-    } catch (const ringo::canceled& e) {
+    } catch (const ringo::timed_out& e) {
         fmt::print("request: {}\n", e.code().message());
     }
 }

@@ -4,9 +4,13 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <functional>
 #include <mutex>
+#include <stdexcept>
 #include <string>
+
+using namespace std::chrono_literals;
 
 //! [capture]
 ringo::task<> captures() {
@@ -98,6 +102,33 @@ ringo::task<> locks(ringo::mutex& tasks, std::mutex& threads,
 }
 //! [lock]
 
+//! [swallow]
+ringo::task<> one_round(int i) {
+    if (i == 0) {
+        throw std::runtime_error("a bad round");
+    }
+    co_await ringo::sleep(1h);
+}
+
+ringo::task<> rounds() {
+    for (int i = 0;; ++i) {
+        try {
+            co_await one_round(i);
+        } catch (const std::exception& e) {  // does not see canceled
+            fmt::print("{}, going on\n", e.what());
+        }
+    }
+}
+
+ringo::task<> for_a_while() {
+    try {
+        co_await ringo::within(5ms, rounds());
+    } catch (const ringo::timed_out&) {
+        fmt::print("stopped\n");
+    }
+}
+//! [swallow]
+
 int main() {
     return ringo::run([]() -> ringo::task<> {
         co_await captures();
@@ -110,6 +141,7 @@ int main() {
         int counter = 0;
         co_await locks(tasks, threads, counter);
         fmt::print("counter: {}\n", counter);
+        co_await for_a_while();
     });
 }
 
@@ -121,3 +153,5 @@ int main() {
 // 4
 // ready
 // counter: 2
+// a bad round, going on
+// stopped

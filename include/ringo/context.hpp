@@ -90,6 +90,8 @@ public:
     void enter(routine* r);
     void leave() noexcept;
     context_state* state() const noexcept { return ctx_; }
+    /// While entered: the context around it.
+    context_state* outer() const noexcept { return outer_; }
     /// Before enter: brings another context instead; takes over the reference.
     void replace(context_state* owned) noexcept;
 
@@ -308,6 +310,17 @@ struct value_state final : context_state {
 
 /// Throws the ringo::canceled of the routine's current context.
 [[noreturn]] RINGO_API void throw_canceled(const routine* r);
+/// @overload
+[[noreturn]] RINGO_API void throw_canceled(const context& c);
+
+/// What an exception is behind a border between contexts: the same, except that a ringo::canceled
+/// which leaves the context it speaks of becomes a timed_out or context_done. Both contexts may be
+/// null: not known, and never done.
+RINGO_API std::exception_ptr leave_context(std::exception_ptr e, const context_state* inner,
+                                           const context_state* outer) noexcept;
+RINGO_API bool is_canceled(const std::exception_ptr& e) noexcept;
+/// Rethrows what somebody else's work ended with, as it is to the current task.
+[[noreturn]] RINGO_API void rethrow_here(std::exception_ptr e);
 
 /// err() of the routine's current context, for operations with an error channel.
 RINGO_API std::error_code cancel_error(const routine* r) noexcept;

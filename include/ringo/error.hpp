@@ -4,6 +4,7 @@
 
 #include <ringo/config.hpp>
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -30,15 +31,62 @@ RINGO_API const std::error_category& resolve_category() noexcept;
 /// The std::error_code of `e`; found by the standard library.
 RINGO_API std::error_code make_error_code(errc e) noexcept;
 
-/// Thrown by waiting operations without an error channel when the current context is cancelled.
-/// code() is the context's err(). A task that lets it pass ends quietly.
+/// The context you run under is done: what waiting operations without an error channel throw then.
+///
+/// It is meant for nobody on its way: not a std::exception, so that a handler for the failures of
+/// one round of a loop does not swallow the end of the loop. A task that lets it pass ends quietly.
+/// It does not leave the place that made the context: where it would come out of with_context,
+/// within, a scope, a task arm, a function with an `under` parameter or a join, and the context
+/// outside is not done, it becomes a timed_out or a context_done.
 /// **Thread safety**: that of any exception: it is copied, and never changed.
-class RINGO_API canceled : public std::system_error {
+class RINGO_API canceled {
 public:
-    /// With the context's err().
-    explicit canceled(std::error_code why);
-    canceled(const canceled&) = default;
-    ~canceled() override;
+    /// With the context's err() and cause(). A null cause stands for a ringo::canceled without one.
+    explicit canceled(std::error_code why, std::exception_ptr cause = nullptr) noexcept;
+    /// err() of the context: errc::canceled or errc::deadline_exceeded.
+    const std::error_code& code() const noexcept { return code_; }
+    /// cause() of the context.
+    std::exception_ptr cause() const noexcept;
+    /// "context canceled" or "context deadline exceeded".
+    const char* what() const noexcept;
+
+private:
+    std::error_code code_;
+    std::exception_ptr cause_;
+};
+
+/// Another context than the one you run under was cancelled, and that ended what you awaited; see
+/// canceled. A failure like any other. code() is that context's err().
+///
+/// **Thread safety**: that of any exception: it is copied, and never changed.
+class RINGO_API context_done : public std::system_error {
+public:
+    /// With that context's err() and cause().
+    explicit context_done(std::error_code why, std::exception_ptr cause = nullptr);
+    context_done(const context_done&) = default;
+    ~context_done() override;
+    /// cause() of that context.
+    std::exception_ptr cause() const noexcept;
+
+private:
+    std::exception_ptr cause_;
+};
+
+/// As context_done, if it was the deadline of that context: what `within` throws when the time is
+/// up. code() is errc::deadline_exceeded.
+///
+/// **Thread safety**: that of any exception: it is copied, and never changed.
+class RINGO_API timed_out : public std::system_error {
+public:
+    /// With that context's cause().
+    explicit timed_out(std::exception_ptr cause = nullptr);
+    timed_out(const timed_out&) = default;
+    ~timed_out() override;
+    /// cause() of that context.
+    std::exception_ptr cause() const noexcept;
+
+private:
+    std::exception_ptr cause_;
 };
 
 /// Send on a closed channel, close of a closed or nil channel.

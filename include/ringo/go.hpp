@@ -48,6 +48,10 @@ struct RINGO_API join_word {
     static void release(routine* target) noexcept;
     /// The exception of a task without a result.
     static std::exception_ptr take_error(routine* target) noexcept;
+    /// The same, of any that has ended, which is released.
+    static std::exception_ptr take_failure(routine* target) noexcept;
+    /// Turns a ringo::canceled that it ended with into what it is to the current task.
+    static void bring_here(routine* target) noexcept;
     [[noreturn]] static void joined_twice();
 };
 
@@ -66,6 +70,15 @@ T take_outcome(routine* r) {
     }
 }
 
+/// The same for a task that joins it.
+template <class T>
+T join_outcome(routine* r) {
+    if (r->flag(routine::threw_canceled)) [[unlikely]] {
+        join_word::bring_here(r);
+    }
+    return take_outcome<T>(r);
+}
+
 template <class T>
 class join_awaiter;
 struct join_access;
@@ -76,8 +89,8 @@ struct join_access;
 ///
 /// `co_await h` waits for its end and yields its value or rethrows its exception; a second await
 /// throws std::logic_error. Dropping the handle detaches the task: it goes on, and an exception
-/// that then leaves it (other than ringo::canceled) ends the program, because nobody could ever see
-/// it.
+/// that then leaves it ends the program, because nobody could ever see it; but a ringo::canceled
+/// ends it quietly, if the context it was started under is done.
 ///
 /// **Resumes** on a worker, after the task's frame is gone. **Cancellation**: throws
 /// ringo::canceled; the handle stays valid and the task goes on. **Cancel safety**: a handle that
@@ -112,7 +125,6 @@ public:
 
 private:
     friend detail::join_access;
-    friend detail::join_awaiter<T>;
     explicit join_handle(detail::routine* r) noexcept : r_(r) {}
     detail::routine* r_ = nullptr;
 };
@@ -129,48 +141,60 @@ struct join_access {
         return h.r_;
     }
     template <class T>
+    static routine*& routine_of(join_handle<T>& h) noexcept {
+        return h.r_;
+    }
+    template <class T>
     static routine* release(join_handle<T>& h) noexcept {
         return std::exchange(h.r_, nullptr);
     }
 };
 
-template <class T>
-class join_awaiter {
+/// Waits for the end of a routine.
+class end_awaiter {
 public:
-    explicit join_awaiter(join_handle<T>& h) noexcept : handle_(h) {}
-    join_awaiter(join_awaiter&&) = delete;
-    ~join_awaiter() {
+    explicit end_awaiter(routine*& r) noexcept : target_(r) {}
+    end_awaiter(end_awaiter&&) = delete;
+    ~end_awaiter() {
         if (waiting_) {
-            join_word::unlink(handle_.r_, node_);
+            join_word::unlink(target_, node_);
         }
     }
     void attach(promise_base&) noexcept {}
-    bool await_ready() const noexcept { return handle_.r_ == nullptr; }
+    bool await_ready() const noexcept { return target_ == nullptr; }
     bool await_suspend(awaiting_frame by) noexcept {
         self_ = by.frame->self();
         self_->leaf = by.frame;
         waiting_ = true;
-        return join_word::wait(handle_.r_, node_, self_);
+        return join_word::wait(target_, node_, self_);
     }
-    T await_resume() {
-        if (handle_.r_ == nullptr) {
+    /// The routine, which has ended and is the caller's now.
+    routine* await_resume() {
+        if (target_ == nullptr) {
             join_word::joined_twice();
         }
         waiting_ = false;
         const wait_phase p = self_->phase();
         self_->end_wait();
         if (p == wait_phase::canceled) [[unlikely]] {
-            join_word::unlink(handle_.r_, node_);
+            join_word::unlink(target_, node_);
             throw_canceled(self_);
         }
-        return take_outcome<T>(std::exchange(handle_.r_, nullptr));
+        return std::exchange(target_, nullptr);
     }
 
 private:
-    join_handle<T>& handle_;
+    routine*& target_;  // in the handle
     routine* self_ = nullptr;
     wait_node node_;
     bool waiting_ = false;
+};
+
+template <class T>
+class join_awaiter : public end_awaiter {
+public:
+    explicit join_awaiter(join_handle<T>& h) noexcept : end_awaiter(join_access::routine_of(h)) {}
+    T await_resume() { return join_outcome<T>(end_awaiter::await_resume()); }
 };
 
 template <class T>

@@ -202,12 +202,16 @@ struct check_body {
     using result = task<void>;
 };
 
+/// A ringo::canceled of the body is due to the group's own cancel, a failure or the surrounding
+/// context: each is dealt with by the scope. One that the body brought about itself ends the scope
+/// like the body's end.
 template <class F>
 task<> run_body(under, F& body, group& g) {
-    co_await body(g);
+    try {
+        co_await body(g);
+    } catch (const canceled&) {
+    }
 }
-
-RINGO_API std::exception_ptr canceled_of(const context& c);
 
 template <class F>
 task<> scope_impl(std::optional<grace> g, F body) {
@@ -224,9 +228,6 @@ task<> scope_impl(std::optional<grace> g, F body) {
     group handle(state);
     try {
         co_await run_body(state.body_context(), body, handle);
-    } catch (const canceled&) {
-        // Due to the group's own cancel, a failure or the surrounding context: each is dealt with
-        // below. One that the body brought about itself ends the scope like the body's end.
     } catch (...) {
         state.fail(std::current_exception());
     }
@@ -235,7 +236,7 @@ task<> scope_impl(std::optional<grace> g, F body) {
         std::rethrow_exception(std::move(e));
     }
     if (outer.err()) {
-        std::rethrow_exception(canceled_of(outer));
+        throw_canceled(outer);
     }
 }
 
@@ -284,7 +285,7 @@ struct awaited<A> {
 };
 
 template <class R, class A>
-task<R> await_under(under, A op) {
+task<R> await_under(confined, A op) {
     co_return co_await static_cast<A&&>(op);
 }
 
@@ -299,13 +300,13 @@ inline context_binding* own_binding(promise_base* p) noexcept {
 // so the bodies ask for the current one.
 
 template <class R, class A>
-task<R> await_within(under, duration d, A op) {
+task<R> await_within(confined, duration d, A op) {
     cancelable_context c = with_timeout(current_context(), d);
     co_return co_await await_under<R, A>(c.ctx, static_cast<A&&>(op));
 }
 
 template <class T>
-task<T> task_under(under, task<T> t) {
+task<T> task_under(confined, task<T> t) {
     if (context_binding* b = own_binding(task_access::peek(t))) {
         context_state* const s = current_context_state();
         context_ref(s);
@@ -315,7 +316,7 @@ task<T> task_under(under, task<T> t) {
 }
 
 template <class T>
-task<T> task_within(under, duration d, task<T> t) {
+task<T> task_within(confined, duration d, task<T> t) {
     cancelable_context c = with_timeout(current_context(), d);
     co_return co_await task_under<T>(c.ctx, std::move(t));
 }

@@ -150,8 +150,18 @@ inline task<void> promise<void>::get_return_object() noexcept {
 
 // --- a context as a parameter -----------------------------------------------------------------
 
+/// What with_context and its like say it with. They are the place where their context ends, also
+/// as the root of a routine; a function of the user's with an `under` is not: there it is the
+/// context the routine was started under.
+class confined : public under {
+public:
+    using under::under;
+};
+
 template <class P>
-inline constexpr bool is_under = std::is_same_v<std::remove_cv_t<P>, under>;
+inline constexpr bool confines = std::is_same_v<std::remove_cv_t<P>, confined>;
+template <class P>
+inline constexpr bool is_under = std::is_same_v<std::remove_cv_t<P>, under> || confines<P>;
 
 template <class First, class... Rest>
 const context& find_under(const First& first, const Rest&... rest) noexcept {
@@ -163,7 +173,7 @@ const context& find_under(const First& first, const Rest&... rest) noexcept {
 }
 
 /// The promise of a coroutine that says which context it runs under.
-template <class T>
+template <class T, bool Confined>
 struct context_promise : promise<T> {
     context_binding binding;
 
@@ -172,6 +182,19 @@ struct context_promise : promise<T> {
         this->run = promise_base::has_context_tag;
     }
     ~context_promise() = default;
+
+    void unhandled_exception() noexcept {
+        await_link* const l = this->awaited_by();
+        std::exception_ptr e = std::current_exception();
+        if (l != nullptr || Confined) {
+            e = leave_context(std::move(e), binding.state(), binding.outer());
+        }
+        if (l != nullptr) {
+            l->error = std::move(e);
+        } else {
+            root_failed(this, std::move(e), Confined ? binding.outer() : binding.state());
+        }
+    }
 
     struct final_awaiter {
         final_awaiter() noexcept {}
@@ -204,8 +227,8 @@ public:
     std::coroutine_handle<> await_suspend(std::coroutine_handle<promise<T>> h) {
         return leave(h.promise());
     }
-    template <class T>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T>> h) {
+    template <class T, bool C>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T, C>> h) {
         h.promise().binding.leave();
         return leave(static_cast<promise<T>&>(h.promise()));
     }
@@ -250,7 +273,8 @@ struct promise_for {
                                "type ringo::under; let the others be of type ringo::context");
     static_assert(((!std::is_reference_v<P> || !is_under<std::remove_reference_t<P>>) && ...),
                   "ringo: a parameter of type ringo::under is taken by value");
-    using type = std::conditional_t<unders == 0, promise<T>, context_promise<T>>;
+    using type =
+        std::conditional_t<unders == 0, promise<T>, context_promise<T, (confines<P> || ...)>>;
 };
 }  // namespace ringo::detail
 

@@ -3,6 +3,8 @@
 
 #include <netdb.h>
 
+#include <utility>
+
 namespace ringo {
 
 namespace {
@@ -54,8 +56,35 @@ const std::error_category& resolve_category() noexcept {
 }
 std::error_code make_error_code(errc e) noexcept { return {static_cast<int>(e), ringo_category()}; }
 
-canceled::canceled(std::error_code why) : std::system_error(why, "ringo") {}
-canceled::~canceled() = default;
+namespace {
+/// The cause of what was cancelled without one: hardly anybody asks, so nobody keeps it.
+std::exception_ptr or_usual(std::exception_ptr cause, const std::error_code& why) noexcept {
+    static const std::exception_ptr cancelled = std::make_exception_ptr(canceled(errc::canceled));
+    static const std::exception_ptr late =
+        std::make_exception_ptr(canceled(errc::deadline_exceeded));
+    if (cause != nullptr) {
+        return cause;
+    }
+    return why == errc::deadline_exceeded ? late : cancelled;
+}
+}  // namespace
+
+canceled::canceled(std::error_code why, std::exception_ptr cause) noexcept
+    : code_(why), cause_(std::move(cause)) {}
+std::exception_ptr canceled::cause() const noexcept { return or_usual(cause_, code_); }
+const char* canceled::what() const noexcept {
+    return code_ == errc::deadline_exceeded ? "context deadline exceeded" : "context canceled";
+}
+
+context_done::context_done(std::error_code why, std::exception_ptr cause)
+    : std::system_error(why, "ringo"), cause_(std::move(cause)) {}
+context_done::~context_done() = default;
+std::exception_ptr context_done::cause() const noexcept { return or_usual(cause_, code()); }
+
+timed_out::timed_out(std::exception_ptr cause)
+    : std::system_error(errc::deadline_exceeded, "ringo"), cause_(std::move(cause)) {}
+timed_out::~timed_out() = default;
+std::exception_ptr timed_out::cause() const noexcept { return or_usual(cause_, code()); }
 
 channel_closed::channel_closed(const char* what) : std::logic_error(what) {}
 channel_closed::~channel_closed() = default;

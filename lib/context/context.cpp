@@ -345,24 +345,6 @@ context_state* current_context_state() noexcept {
     return r != nullptr ? r->ctx : background_state();
 }
 
-void throw_canceled(const routine* r) {
-    std::error_code why = errc::canceled;
-    if (cancel_state* n = cancel_node(r->ctx)) {
-        if (n->phase.load(std::memory_order_acquire) != context_state::live) {
-            why = n->err;
-        }
-    }
-    throw canceled(why);
-}
-
-std::error_code cancel_error(const routine* r) noexcept {
-    cancel_state* const n = cancel_node(r->ctx);
-    if (n != nullptr && n->phase.load(std::memory_order_acquire) != context_state::live) {
-        return n->err;
-    }
-    return errc::canceled;
-}
-
 // --- done() -------------------------------------------------------------------------------------
 
 void done_awaiter::leave() noexcept {
@@ -437,22 +419,12 @@ context context::todo() noexcept { return background(); }
 
 std::error_code context::reason() const noexcept { return detail::cancel_node(state_)->err; }
 
-namespace {
-/// The cause of what was cancelled without one: hardly anybody asks, so no node keeps it.
-std::exception_ptr usual_cause(std::error_code err) noexcept {
-    static const std::exception_ptr cancelled = std::make_exception_ptr(canceled(errc::canceled));
-    static const std::exception_ptr late =
-        std::make_exception_ptr(canceled(errc::deadline_exceeded));
-    return err == errc::deadline_exceeded ? late : cancelled;
-}
-}  // namespace
-
 std::exception_ptr context::cause() const noexcept {
     cancel_state* const n = detail::cancel_node(state_);
     if (n == nullptr || n->phase.load(std::memory_order_acquire) == detail::context_state::live) {
         return nullptr;
     }
-    return n->cause != nullptr ? n->cause : usual_cause(n->err);
+    return canceled(n->err, n->cause).cause();
 }
 
 std::optional<time_point> context::deadline() const noexcept {

@@ -20,16 +20,6 @@
 
 namespace ringo::detail {
 
-bool is_canceled(const std::exception_ptr& e) noexcept {
-    try {
-        std::rethrow_exception(e);
-    } catch (const canceled&) {
-        return true;
-    } catch (...) {
-        return false;
-    }
-}
-
 // --- spawning
 // -------------------------------------------------------------------------------------
 
@@ -221,7 +211,7 @@ std::source_location spawn_site(const routine* r) noexcept {
 }  // namespace
 
 void end_member(routine* r, const std::exception_ptr& error) noexcept {
-    if (error != nullptr && !is_canceled(error)) {
+    if (error != nullptr && !r->flag(routine::quiet)) {
         die_unhandled(error, {}, spawn_site(r));
     }
     join_word::release(r);
@@ -273,9 +263,17 @@ void free_error_box(error_box* box) noexcept {
     spare_boxes[(at - first) / sizeof(spare_box)].used = false;
 }
 
-void root_failed(promise_base* root) noexcept {
-    error_box* const box =
-        make_error_box(std::current_exception(), root->link & ~promise_base::root_tag);
+void root_failed(promise_base* root, std::exception_ptr e,
+                 const context_state* started_under) noexcept {
+    if (is_canceled(e)) {
+        const bool told = started_under->is_cancelled();
+        root->self()->set_flag(routine::threw_canceled | (told ? routine::quiet : 0), true);
+    }
+    if (await_link* const l = root->linked()) {
+        l->error = std::move(e);
+        return;
+    }
+    error_box* const box = make_error_box(std::move(e), root->link & ~promise_base::root_tag);
     root->link = reinterpret_cast<std::uintptr_t>(box) | 3;
 }
 
@@ -288,19 +286,24 @@ void task_misused() noexcept {
 // --- ending
 // ---------------------------------------------------------------------------------------
 
-void die_unhandled(const std::exception_ptr& error, std::source_location last,
-                   std::source_location spawned) noexcept {
-    std::string what = "unknown exception";
+std::string text_of(const std::exception_ptr& error) {
     try {
         std::rethrow_exception(error);
+    } catch (const canceled& e) {
+        return fmt::format("ringo::canceled: {}", e.what());
     } catch (const std::exception& e) {
-        what = e.what();
+        return e.what();
     } catch (...) {
+        return "unknown exception";
     }
+}
+
+void die_unhandled(const std::exception_ptr& error, std::source_location last,
+                   std::source_location spawned) noexcept {
     // Two tasks may fail at once: each report is in one piece, and the first ends the process.
     static std::mutex one;
     const std::lock_guard guard(one);
-    std::string text = fmt::format("ringo: unhandled exception in a task: {}\n", what);
+    std::string text = fmt::format("ringo: unhandled exception in a task: {}\n", text_of(error));
     if (last.line() != 0) {
         text += fmt::format("    last awaiting in {}\n", place(last));
     }
@@ -342,7 +345,7 @@ void runtime_core::finish(machine* m, routine* r) noexcept {
         return;
     }
     if (!join_word::end(r, [](const waiter&, std::uint8_t) { return true; })) {
-        if (error != nullptr && !is_canceled(error)) {
+        if (error != nullptr && !r->flag(routine::quiet)) {
             die_unhandled(error, where, spawn_site(r));
         }
         join_word::release(r);
@@ -472,7 +475,7 @@ void join_word::detach(routine* r) noexcept {
     if (error == nullptr && r->ext != nullptr && r->ext->slot != nullptr) {
         error = r->ext->slot->error;
     }
-    if (error != nullptr && !is_canceled(error)) {
+    if (error != nullptr && !r->flag(routine::quiet)) {
         die_unhandled(error, {}, spawned);
     }
     release(r);
@@ -493,6 +496,22 @@ std::exception_ptr join_word::take_error(routine* r) noexcept {
     std::exception_ptr error = std::move(box->error);
     free_error_box(box);
     return error;
+}
+
+std::exception_ptr join_word::take_failure(routine* r) noexcept {
+    std::exception_ptr error = take_error(r);
+    if (error == nullptr && r->ext != nullptr && r->ext->slot != nullptr) {
+        error = std::move(r->ext->slot->error);
+    }
+    release(r);
+    return error;
+}
+
+void join_word::bring_here(routine* r) noexcept {
+    std::exception_ptr& error = r->flag(routine::has_error)
+                                    ? reinterpret_cast<error_box*>(r->aux)->error
+                                    : r->ext->slot->error;
+    error = leave_context(std::move(error), nullptr, current_context_state());
 }
 
 void join_word::joined_twice() {

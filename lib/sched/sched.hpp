@@ -340,7 +340,6 @@ bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg);
 void timer_arm_or_keep(timer_node& n);
 
 void schedule(routine* r) noexcept;
-bool is_canceled(const std::exception_ptr& e) noexcept;
 machine* this_machine() noexcept;
 /// The second half of io_start, for a routine that came there without a processor.
 /// @return false: over at once
@@ -356,6 +355,8 @@ void drop_context(routine* r, runtime_core* rt) noexcept;
 error_box* box_of(promise_base* root) noexcept;
 error_box* make_error_box(std::exception_ptr error, std::uintptr_t spawned = 0) noexcept;
 void free_error_box(error_box* box) noexcept;  // null does nothing
+/// What a report says of an exception.
+std::string text_of(const std::exception_ptr& error);
 [[noreturn]] void die_unhandled(const std::exception_ptr& error, std::source_location last,
                                 std::source_location spawned) noexcept;
 

@@ -104,6 +104,7 @@ void runtime_core::teardown() noexcept {
             // Somebody outside may hold the handle; it finds the task cancelled.
             const std::exception_ptr error =
                 std::make_exception_ptr(canceled(make_error_code(errc::canceled)));
+            r->set_flag(routine::threw_canceled | routine::quiet, true);
             if (r->ext != nullptr && r->ext->slot != nullptr) {
                 r->ext->slot->error = error;
             } else {

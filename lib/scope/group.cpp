@@ -213,10 +213,6 @@ void group_state::watch(context outer, duration d) {
     add(r, true);
 }
 
-std::exception_ptr canceled_of(const context& c) {
-    return std::make_exception_ptr(canceled(c.err()));
-}
-
-void throw_arm_canceled() { throw canceled(make_error_code(errc::canceled)); }
+void throw_arm_canceled() { throw context_done(errc::canceled); }
 
 }  // namespace ringo::detail

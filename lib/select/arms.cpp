@@ -8,7 +8,12 @@
 
 namespace ringo::detail {
 
-bool is_canceled_error(const std::exception_ptr& e) noexcept { return is_canceled(e); }
+task<std::exception_ptr> end_loser(confined, routine*& r) {
+    routine* const ended = co_await end_awaiter(r);
+    const bool quiet = ended->flag(routine::threw_canceled);
+    std::exception_ptr error = join_word::take_failure(ended);
+    co_return quiet ? nullptr : error;
+}
 
 // --- timers -------------------------------------------------------------------------------------
 

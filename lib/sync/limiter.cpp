@@ -132,7 +132,7 @@ reservation limiter::reserve_at(time_point t, std::size_t n, duration patience) 
 task<> limiter::wait(std::size_t n) {
     const context here = current_context();
     if (here.err()) {
-        std::rethrow_exception(detail::canceled_of(here));
+        detail::throw_canceled(here);
     }
     const time_point start = now();
     const std::optional<time_point> deadline = here.deadline();
@@ -142,7 +142,7 @@ task<> limiter::wait(std::size_t n) {
             throw std::logic_error("ringo: limiter: waiting for more than the burst");
         }
         if (deadline) {
-            throw canceled(errc::deadline_exceeded);
+            throw timed_out();
         }
         co_await sleep_until(time_point::max());
         co_return;

@@ -258,7 +258,7 @@ ringo::task<> append_log::sync_every_second(ringo::channel<void> until) {
         try {
             co_await ringo::within(1s, until.recv());
             over = true;
-        } catch (const ringo::canceled&) {
+        } catch (const ringo::timed_out&) {
             // The second has passed.
         }
         if (const std::uint64_t n = unsynced_.load(); n != 0) {

@@ -166,8 +166,7 @@ ringo::task<> server::serve_clients() {
 ringo::task<> server::accept_clients(ringo::group& g) {
     auto [background, stop_background] =
         ringo::with_cancel(ringo::without_cancel(ringo::current_context()));
-    g.go([this](ringo::context ctx) { return ringo::with_context(ctx, expire_keys()); },
-         background);
+    g.go([this](ringo::context until) { return expire_keys(until); }, background);
     for (;;) {
         auto client = co_await listener_.accept();
         if (!client) {
@@ -238,7 +237,7 @@ void server::drain() {
 
 // Removes what nobody asks for any more: a few buckets of each shard ten times a second, and more
 // where much has expired.
-ringo::task<> server::expire_keys() {
+ringo::task<> server::expire_keys(ringo::under) {
     constexpr std::size_t buckets = 64;
     for (;;) {
         co_await ringo::sleep(100ms);

@@ -67,7 +67,7 @@ private:
     void admit(ringo::group& g, ringo::net::tcp_stream client);
     ringo::task<> serve(ringo::net::tcp_stream stream);
     ringo::task<> refuse(ringo::net::tcp_stream stream);
-    ringo::task<> expire_keys();
+    ringo::task<> expire_keys(ringo::under);
     void drain();
 
     const settings settings_;

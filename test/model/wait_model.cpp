@@ -22,6 +22,7 @@
 #include "base/errors.cpp"
 #include "base/wait_queue.cpp"
 #include "channel/channel.cpp"
+#include "context/canceled.cpp"
 #include "context/context.cpp"
 #include "select/select.cpp"
 #include "sync/semaphore.cpp"

@@ -95,6 +95,7 @@ task<> waits(under mine, world* w, unsigned s) {
             } else {
                 co_await one_wait(w, kind, r);
             }
+        } catch (const timed_out&) {
         } catch (const canceled&) {
         }
     }

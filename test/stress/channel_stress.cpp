@@ -74,7 +74,7 @@ task<> send_some(channel<counted> c, ledger* book, int from, int n, unsigned s) 
             break;
         }
         case 1: try { co_await within(std::chrono::microseconds(rng() % 60), c.send(counted(v)));
-            } catch (const canceled&) {
+            } catch (const timed_out&) {
                 ok = false;
             }
             break;
@@ -112,7 +112,7 @@ task<> receive_all(channel<counted> c, ledger* book, unsigned s) {
                 if (v) {
                     book->received(v->value);
                 }
-            } catch (const canceled&) {
+            } catch (const timed_out&) {
             }
             break;
         default: {
@@ -304,7 +304,7 @@ task<> send_one(under, const channel<counted>* c, int v, int* began) {
 task<> until_canceled(task<> t) {
     try {
         co_await std::move(t);
-    } catch (const canceled&) {
+    } catch (const context_done&) {
     }
 }
 task<> call(const cancel_func* f) {

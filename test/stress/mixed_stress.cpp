@@ -53,7 +53,7 @@ task<> sender_task(channel<counted> c, tally* t, unsigned seed, int n) {
             try {
                 co_await within(std::chrono::microseconds(rng() % 50), c.send(counted(i)));
                 ok = true;
-            } catch (const canceled&) {
+            } catch (const timed_out&) {
             }
             break;
         default: co_await c.send(counted(i)); ok = true;
@@ -85,7 +85,7 @@ task<> receiver_task(channel<counted> c, tally* t, unsigned seed) {
                 auto v = co_await within(std::chrono::microseconds(rng() % 50), c.recv());
                 got = v ? v->value : 0;
                 end = !v;
-            } catch (const canceled&) {
+            } catch (const timed_out&) {
             }
             break;
         default: {

@@ -163,7 +163,7 @@ task<> send_all(program* p, int from, int n, unsigned s) {
         try {
             co_await send_somehow(p, v, &rng);
         } catch (const channel_closed&) {
-        } catch (const canceled&) {
+        } catch (const timed_out&) {
         }
     }
 }
@@ -218,7 +218,8 @@ task<> receive(program* p, const std::atomic<bool>* stop, unsigned s) {
             }
             default: co_await yield();
             }
-        } catch (const canceled&) {
+        } catch (const timed_out&) {
+        } catch (const context_done&) {
         }
     }
 }

@@ -106,7 +106,7 @@ TEST_CASE("plain threads feed many selects: each value is had exactly once") {
                     try {
                         const counted v = co_await within(5us, second);
                         had(v.value);
-                    } catch (const canceled&) {
+                    } catch (const timed_out&) {
                     }
                     co_await yield();
                 }
@@ -124,7 +124,7 @@ TEST_CASE("plain threads feed many selects: each value is had exactly once") {
                 all.go([&]() -> task<> {
                     try {
                         co_await consume(stop.ctx);
-                    } catch (const canceled&) {
+                    } catch (const context_done&) {
                     }
                 });
             }

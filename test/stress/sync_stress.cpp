@@ -234,7 +234,7 @@ task<> life(world& w, unsigned seed, int steps, std::atomic<long>& cancelled) {
         try {
             // A consumer without a producer would wait for ever, so all are limited.
             co_await within(std::chrono::microseconds(rng() % 120), step(w, rng));
-        } catch (const canceled&) {
+        } catch (const timed_out&) {
             ++cancelled;
         }
     }

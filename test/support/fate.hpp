@@ -33,7 +33,7 @@ task<outcome> fate(F f) {
     x.cancel();
     try {
         co_await h;
-    } catch (const canceled&) {
+    } catch (const context_done&) {
         CHECK(o == outcome::blocks);
     }
     co_return o;

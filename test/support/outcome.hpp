@@ -12,13 +12,17 @@
 
 namespace ringo::test {
 
-/// Whether what `f` returns ends by ringo::canceled when it is awaited.
+/// Whether a context ends what `f` returns when it is awaited, be it the current one or another.
 template <class F>
 task<bool> is_canceled(F f) {
     bool thrown = false;
     try {
         (void)co_await f();
     } catch (const canceled&) {
+        thrown = true;
+    } catch (const context_done&) {
+        thrown = true;
+    } catch (const timed_out&) {
         thrown = true;
     }
     co_return thrown;
@@ -31,7 +35,8 @@ task<bool> is_canceled(join_handle<T>& h) {
     co_return co_await is_canceled(join);
 }
 
-/// "returned", "canceled", "system_error", or the text of another exception.
+/// "returned", "canceled", "context_done", "timed_out", "system_error", or the text of another
+/// exception.
 template <class F>
 task<std::string> outcome(F f) {
     std::string r = "returned";
@@ -39,6 +44,10 @@ task<std::string> outcome(F f) {
         (void)co_await f();
     } catch (const canceled&) {
         r = "canceled";
+    } catch (const context_done&) {
+        r = "context_done";
+    } catch (const timed_out&) {
+        r = "timed_out";
     } catch (const std::system_error&) {
         r = "system_error";
     } catch (const std::exception& e) {

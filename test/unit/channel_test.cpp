@@ -112,7 +112,7 @@ TEST_CASE("C3: waiters are served in the order they came, also after one left th
                         const auto v = co_await c.recv();
                         got[static_cast<std::size_t>(i)] = *v;
                     }
-                } catch (const canceled&) {
+                } catch (const context_done&) {
                 }
             }));
             co_await yield();
@@ -204,12 +204,12 @@ TEST_CASE("C7: nil waits for ever; a moved-from channel is nil; 0 is not nil") {
         int ended = 0;
         try {
             co_await within(1ms, nil.send(1));
-        } catch (const canceled&) {
+        } catch (const timed_out&) {
             ++ended;
         }
         try {
             (void)co_await within(1ms, nil.recv());
-        } catch (const canceled& e) {
+        } catch (const timed_out& e) {
             ended += e.code() == errc::deadline_exceeded ? 1 : 0;
         }
         CHECK(ended == 2);
@@ -369,12 +369,12 @@ TEST_CASE("an operation that starts under a cancelled context ends at once and t
         int thrown = 0;
         try {
             (void)co_await with_context(x.ctx, c.recv());
-        } catch (const canceled&) {
+        } catch (const context_done&) {
             ++thrown;
         }
         try {
             co_await with_context(x.ctx, c.send(2));
-        } catch (const canceled&) {
+        } catch (const context_done&) {
             ++thrown;
         }
         CHECK(thrown == 2);
@@ -456,7 +456,7 @@ TEST_CASE("cancels racing with sends and receives lose and double nothing") {
                         bool ok = true;
                         try {
                             co_await within(d, c.send(counted(i)));
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                             ok = false;
                         }
                         sent += ok ? i : 0;
@@ -470,7 +470,7 @@ TEST_CASE("cancels racing with sends and receives lose and double nothing") {
                                                      c.recv());
                             end = !v;
                             got += v ? v->value : 0;
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                         }
                         if (end) {
                             break;
@@ -697,7 +697,7 @@ TEST_CASE("C7: nil handles of all three types, default construction and assignme
             channel<int> gone(1);
             const channel<int> there = std::move(gone);
             co_await within(1ms, gone.send(1));  // NOLINT(bugprone-use-after-move)
-        } catch (const canceled&) {
+        } catch (const timed_out&) {
             again = true;
         }
         CHECK(again);
@@ -932,7 +932,7 @@ TEST_CASE("under a cancelled context try_ forms work, and waiting ones leave the
             bool cancelled = false;
             try {
                 co_await with_context(x.ctx, c.send(counted(4)));
-            } catch (const canceled&) {
+            } catch (const context_done&) {
                 cancelled = true;
             }
             CHECK(cancelled);

@@ -264,7 +264,7 @@ TEST_CASE("a wait that begins after a notify does not take it away from the one 
         mutex_guard g = m.try_lock();  // before the first one has run
         REQUIRE(g);
         cancelable_context x = with_timeout(current_context(), 2ms);
-        CHECK_THROWS_AS(co_await with_context(x.ctx, c.wait(g)), canceled);
+        CHECK_THROWS_AS(co_await with_context(x.ctx, c.wait(g)), timed_out);
         CHECK(g);
         g.unlock();
         co_await first;
@@ -455,7 +455,7 @@ TEST_CASE("notifies and cancels at once: as many tokens are taken as were given"
                                 --tokens;
                                 ++taken;
                             }
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                             CHECK(g);
                             // It has not been notified, so no token is its own to look after.
                         }

@@ -331,7 +331,7 @@ TEST_CASE("waits, selects, tasks and time-outs under a context leave nothing in 
                     (void)co_await with_context(with_value<first>(mine, i), c.recv());
                     try {
                         (void)co_await within(1us, never.recv());
-                    } catch (const canceled&) {
+                    } catch (const timed_out&) {
                     }
                     auto h = go([](under) -> task<> { co_await yield(); }, mine);
                     co_await h;

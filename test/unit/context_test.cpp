@@ -33,6 +33,8 @@ std::string what(const std::exception_ptr& e) {
     }
     try {
         std::rethrow_exception(e);
+    } catch (const canceled& x) {
+        return x.what();
     } catch (const std::exception& x) {
         return x.what();
     }

@@ -34,6 +34,8 @@ task<std::error_code> code_of(F f) {
         co_await f();
     } catch (const canceled& c) {
         e = c.code();
+    } catch (const std::system_error& c) {  // timed_out, context_done
+        e = c.code();
     }
     co_return e;
 }

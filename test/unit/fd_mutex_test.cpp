@@ -136,7 +136,7 @@ TEST_CASE("whatever ends writes, the stream is a sequence of their beginnings") 
                             auto write = select_run(p.a, id, length, 1h);
                             try {
                                 w = co_await within(patience, std::move(write));
-                            } catch (const canceled&) {
+                            } catch (const timed_out&) {
                             }
                             break;
                         }

@@ -94,12 +94,12 @@ TEST_CASE("latch: arrive_and_wait counts and waits") {
 TEST_CASE("latch: a cancelled arrival is taken back; a cancelled wait changes nothing") {
     run_at(1, []() -> task<> {
         latch l(2);
-        CHECK_THROWS_AS(co_await within(1ms, l.wait()), canceled);
-        CHECK_THROWS_AS(co_await within(1ms, l.arrive_and_wait()), canceled);
+        CHECK_THROWS_AS(co_await within(1ms, l.wait()), timed_out);
+        CHECK_THROWS_AS(co_await within(1ms, l.arrive_and_wait()), timed_out);
         cancelable_context x = with_cancel(current_context());
         x.cancel();
-        CHECK_THROWS_AS(co_await with_context(x.ctx, l.arrive_and_wait(2)), canceled);
-        CHECK_THROWS_AS(co_await with_context(x.ctx, l.wait()), canceled);
+        CHECK_THROWS_AS(co_await with_context(x.ctx, l.arrive_and_wait(2)), context_done);
+        CHECK_THROWS_AS(co_await with_context(x.ctx, l.wait()), context_done);
         l.count_down();
         CHECK_FALSE(l.try_wait());
         // Cancelled, and open before the task has run: neither counts twice.
@@ -336,11 +336,11 @@ TEST_CASE(
         int completed = 0;
         const auto step = [&] { ++completed; };
         barrier b(2, step);
-        CHECK_THROWS_AS(co_await within(1ms, b.arrive_and_wait()), canceled);
-        CHECK_THROWS_AS(co_await within(1ms, b.arrive_and_wait()), canceled);
+        CHECK_THROWS_AS(co_await within(1ms, b.arrive_and_wait()), timed_out);
+        CHECK_THROWS_AS(co_await within(1ms, b.arrive_and_wait()), timed_out);
         cancelable_context x = with_cancel(current_context());
         x.cancel();
-        CHECK_THROWS_AS(co_await with_context(x.ctx, b.arrive_and_wait()), canceled);
+        CHECK_THROWS_AS(co_await with_context(x.ctx, b.arrive_and_wait()), context_done);
         CHECK(completed == 0);
         auto h = go([&]() -> task<> { co_await b.arrive_and_wait(); });
         co_await yields(2);
@@ -447,7 +447,7 @@ TEST_CASE("barrier: cancels at any moment; every participant gets through all it
                         try {
                             co_await within(std::chrono::microseconds(rng() % 60),
                                             b.arrive_and_wait());
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                         }
                     }
                     b.arrive_and_drop();

@@ -89,7 +89,7 @@ task<> contexts() {
     try {
         co_await within(1ms, sleep(1h));
         expect(false, "a time-out is lost");
-    } catch (const canceled&) {
+    } catch (const timed_out&) {
     }
 }
 

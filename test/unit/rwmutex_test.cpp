@@ -426,11 +426,11 @@ TEST_CASE("under a cancelled context nothing is locked, though it is free") {
         rw_mutex m;
         cancelable_context x = with_cancel(current_context());
         x.cancel();
-        CHECK_THROWS_AS((void)co_await with_context(x.ctx, m.lock()), canceled);
-        CHECK_THROWS_AS((void)co_await with_context(x.ctx, m.lock_shared()), canceled);
+        CHECK_THROWS_AS((void)co_await with_context(x.ctx, m.lock()), context_done);
+        CHECK_THROWS_AS((void)co_await with_context(x.ctx, m.lock_shared()), context_done);
         const rw_mutex_guard g = co_await within(1h, m.lock());
         CHECK(g);
-        CHECK_THROWS_AS((void)co_await within(1ms, m.lock_shared()), canceled);
+        CHECK_THROWS_AS((void)co_await within(1ms, m.lock_shared()), timed_out);
     });
 }
 
@@ -665,7 +665,7 @@ TEST_CASE("a writer and readers from plain threads and tasks, with cancels") {
                                     co_await yield();
                                 }
                             }
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                         }
                     }
                 });

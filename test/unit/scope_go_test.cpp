@@ -23,6 +23,8 @@ std::string what(const std::exception_ptr& e) {
         if (e != nullptr) {
             std::rethrow_exception(e);
         }
+    } catch (const canceled& x) {
+        text = x.what();
     } catch (const std::exception& x) {
         text = x.what();
     }
@@ -168,7 +170,7 @@ TEST_CASE("X1: with a grace, too, the tasks learn why the surroundings have ende
         bool ended = false;
         try {
             co_await h;
-        } catch (const canceled&) {
+        } catch (const context_done&) {
             ended = true;
         }
         CHECK(ended);

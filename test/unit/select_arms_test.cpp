@@ -489,7 +489,7 @@ TEST_CASE("cancels racing with sends: a select that ends by one has taken nothin
                             co_await within(std::chrono::microseconds((i * 7 + t) % 30),
                                             select(on(a.send(counted(i)), [&] { ++sent; }),
                                                    on(b.send(counted(i)), [&] { ++sent; })));
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                         }
                     }
                 });
@@ -505,7 +505,7 @@ TEST_CASE("cancels racing with sends: a select that ends by one has taken nothin
                             i += 11;
                             co_await within(std::chrono::microseconds(i % 40),
                                             select(on(b.recv(), take), on(a.recv(), take)));
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                         }
                     }
                 });

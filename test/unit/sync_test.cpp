@@ -127,7 +127,7 @@ TEST_CASE("cancelled waiters leave the queue of a lock intact") {
                             if (i % 4 == 0) {
                                 co_await yield();
                             }
-                        } catch (const canceled&) {
+                        } catch (const timed_out&) {
                             ++out;
                         }
                     }
@@ -612,7 +612,7 @@ TEST_CASE("a wait group may be destroyed by whichever waiter comes first, done()
     }
 }
 
-TEST_CASE("wait_group::go: eight rounds of tasks that start others; canceled counts down") {
+TEST_CASE("wait_group::go: eight rounds of tasks that start others") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {
             wait_group wg;
@@ -626,7 +626,6 @@ TEST_CASE("wait_group::go: eight rounds of tasks that start others; canceled cou
                         });
                         co_await yield();
                         ++n;
-                        throw canceled(errc::canceled);
                     });
                 }
                 co_await wg.wait();

@@ -294,7 +294,7 @@ TEST_CASE("a cancelled select lets those behind it go on") {
         try {
             const io_result w = co_await second;
             CHECK(w);
-        } catch (const canceled&) {
+        } catch (const context_done&) {
             canceled_second = true;
         }
         CHECK(canceled_second);
@@ -439,7 +439,7 @@ TEST_CASE("who has been handed the turn and is ended before it begins hands it o
                     const result<std::size_t> n = co_await second;
                     CHECK_FALSE(n);
                     ended = n.error();
-                } catch (const canceled& e) {
+                } catch (const context_done& e) {
                     ended = e.code();
                 }
                 switch (how) {

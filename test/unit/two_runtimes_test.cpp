@@ -162,7 +162,7 @@ TEST_CASE("a task that joins one of a runtime that ends is told that it was canc
                             co_await select(on(target, [] {}),
                                             on(c.ctx.done(), [&] { ++selected; }));
                         }
-                    } catch (const canceled&) {
+                    } catch (const context_done&) {
                         ++told;
                     }
                 },

@@ -106,7 +106,7 @@ public:
         aim(join_access::peek(h));
     }
     join_arm(join_arm&& other) noexcept = default;
-    T take() { return take_outcome<T>(join_access::release(handle_)); }
+    T take() { return join_outcome<T>(join_access::release(handle_)); }
 
 private:
     join_handle<T>& handle_;
@@ -147,7 +147,7 @@ public:
     }
     /// Null until started, and once taken.
     join_handle<result>& handle() noexcept { return handle_; }
-    result take() { return take_outcome<result>(join_access::release(handle_)); }
+    result take() { return join_outcome<result>(join_access::release(handle_)); }
 
 private:
     F f_;

@@ -102,6 +102,11 @@ struct promise_base {
     await_link* linked() const noexcept {
         return (link & root_tag) != 0 ? nullptr : reinterpret_cast<await_link*>(link);
     }
+    /// Null for the root of a routine.
+    await_link* awaited_by() const noexcept {
+        await_link* const l = linked();
+        return l != nullptr && l->parent != nullptr ? l : nullptr;
+    }
     std::coroutine_handle<> handle() noexcept {
         return std::coroutine_handle<promise_base>::from_promise(*this);
     }
@@ -127,8 +132,9 @@ RINGO_API void bind_context(promise_base* child, routine* r);
 RINGO_API std::coroutine_handle<> finish_root(promise_base* root) noexcept;
 /// co_await of an empty task: ends the program with a message.
 [[noreturn]] RINGO_API void task_misused() noexcept;
-/// Keeps the current exception for a root without a result slot.
-RINGO_API void root_failed(promise_base* root) noexcept;
+/// Keeps the exception that leaves the root of a routine, which was started under that context.
+RINGO_API void root_failed(promise_base* root, std::exception_ptr e,
+                           const context_state* started_under) noexcept;
 
 /// Hands over from an awaiting frame to a child that has not started, and is the link's from now
 /// on. @throws std::bad_alloc when the child brings a context
@@ -228,10 +234,10 @@ struct promise_common : promise_base {
     std::suspend_always initial_suspend() const noexcept { return {}; }
     final_awaiter final_suspend() const noexcept { return final_awaiter{}; }
     void unhandled_exception() noexcept {
-        if (await_link* l = linked()) {
+        if (await_link* const l = awaited_by()) {
             l->error = std::current_exception();
         } else {
-            root_failed(this);
+            root_failed(this, std::current_exception(), self()->ctx);
         }
     }
 

@@ -145,35 +145,9 @@ private:
     promise_base* frame_ = nullptr;
 };
 
-RINGO_API bool is_canceled_error(const std::exception_ptr& e) noexcept;
-
-/// Waits for a task that lost; its failure, if it is one.
-template <class T>
-task<std::exception_ptr> end_loser(under, join_handle<T>& h) {
-    std::exception_ptr error;
-    try {
-        (void)co_await h;
-    } catch (...) {
-        error = std::current_exception();
-    }
-    if (error != nullptr && is_canceled_error(error)) {
-        error = nullptr;
-    }
-    co_return error;
-}
-template <>
-inline task<std::exception_ptr> end_loser<void>(under, join_handle<void>& h) {
-    std::exception_ptr error;
-    try {
-        co_await h;
-    } catch (...) {
-        error = std::current_exception();
-    }
-    if (error != nullptr && is_canceled_error(error)) {
-        error = nullptr;
-    }
-    co_return error;
-}
+/// Waits for a task that lost, under a context that is never done; its failure, if it is one. Takes
+/// the routine over.
+RINGO_API task<std::exception_ptr> end_loser(confined, routine*& r);
 
 template <class On>
 void start_task_arm(On& on, const context& under, spawn_site at) {
@@ -206,7 +180,8 @@ task<> end_losers(Ons& ons, std::size_t winner, const context& shield, std::exce
         auto& on = std::get<I>(ons);
         if constexpr (on_starts<on_type>) {
             if (A != winner && on.arm.handle()) {
-                std::exception_ptr e = co_await end_loser(shield, on.arm.handle());
+                std::exception_ptr e =
+                    co_await end_loser(shield, join_access::routine_of(on.arm.handle()));
                 if (e != nullptr && error == nullptr) {
                     error = std::move(e);
                 }
@@ -295,7 +270,7 @@ task<R> select_task(spawn_site at, std::tuple<On...> ons) {
     }
     if (winner == select_round::none) {
         // A loser's failure says more than that the select was cancelled.
-        const bool second = failed != nullptr && is_canceled_error(unhappened);
+        const bool second = failed != nullptr && is_canceled(unhappened);
         std::rethrow_exception(second ? std::move(failed) : std::move(unhappened));
     }
     auto last =

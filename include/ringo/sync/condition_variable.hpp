@@ -166,8 +166,7 @@ task<> condition_variable::wait(Guard& guard) {
         }
     }
     if (how != outcome::notified) {
-        const std::error_code why = current_context().err();
-        throw canceled(why ? why : make_error_code(errc::canceled));
+        detail::throw_canceled(current_context());
     }
 }
 

@@ -81,9 +81,9 @@ public:
     /// **Resumes** on a worker; does not suspend when they may happen now. What is changed by
     /// set_limit and set_burst meanwhile is for those who come later.
     /// **Cancellation** is prompt: throws ringo::canceled. When the context's deadline is too
-    /// early for it, it does so at once, with errc::deadline_exceeded, and takes nothing. What it
-    /// had taken is given back as by reservation::cancel. With a limit that never fills the bucket
-    /// it takes nothing either, and waits for a cancel.
+    /// early for it, it throws ringo::timed_out at once, and takes nothing. What it had taken is
+    /// given back as by reservation::cancel. With a limit that never fills the bucket it takes
+    /// nothing either, and waits for a cancel.
     /// **Cancel safety**: as an arm of a select it is a task; losing is the same as a cancel.
     /// @throws std::logic_error when `n` is more than the burst, unless the limit is infinite
     [[nodiscard("wait does nothing until it is awaited")]] task<> wait(std::size_t n = 1);

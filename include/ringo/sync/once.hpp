@@ -189,7 +189,7 @@ private:
     }
     const stored& get() const {
         if (error_ != nullptr) [[unlikely]] {
-            std::rethrow_exception(error_);
+            detail::rethrow_here(error_);
         }
         return *value_;
     }

@@ -137,7 +137,7 @@ private:
     static task<outcome> join(std::shared_ptr<core> c, K key, F make, spawn_site at) {
         const context here = current_context();
         if (here.err()) {
-            std::rethrow_exception(detail::canceled_of(here));
+            detail::throw_canceled(here);
         }
         std::shared_ptr<flight> f;
         bool first = false;
@@ -162,7 +162,7 @@ private:
         }
         co_await f->ended.wait();
         if (f->error != nullptr) {
-            std::rethrow_exception(f->error);
+            detail::rethrow_here(f->error);
         }
         co_return outcome{*f->value, f->others != 0};
     }

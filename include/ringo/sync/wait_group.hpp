@@ -59,8 +59,9 @@ public:
     wait() noexcept;
 
     /// go(f, args...): add(1), then a task that runs `f(args...)` and then calls done(). An
-    /// exception that leaves it, other than ringo::canceled, ends the program, and the counter
-    /// stays. The end of the runtime, which may come before it has begun, counts as its end.
+    /// exception that leaves it ends the program, and the counter stays; but a ringo::canceled ends
+    /// it quietly, if the context it was started under is done. The end of the runtime, which may
+    /// come before it has begun, counts as its end.
     template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
               class D = detail::none, class E = detail::none, class G = detail::none,
               class H = detail::none, class I = detail::none>
