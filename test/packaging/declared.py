@@ -6,7 +6,7 @@ import re
 from prefix import run
 
 # Declared as friends, so that they may look inside; called by the library alone.
-NOT_FOR_USERS = {"look_at_waiting_threads"}
+NOT_FOR_USERS = {"look_at_waiting_threads", "end_waits_of_jobs"}
 
 TEMPLATES = {"FunctionTemplateDecl", "ClassTemplateDecl", "ClassTemplateSpecializationDecl",
              "ClassTemplatePartialSpecializationDecl", "VarTemplateDecl", "ConceptDecl"}
