@@ -5,7 +5,7 @@
 
 #include <ringo/net/tcp.hpp>
 #include <ringo/result.hpp>
-#include <ringo/scope.hpp>
+#include <ringo/within.hpp>
 #include <ringo/task.hpp>
 
 #include <array>

@@ -33,3 +33,4 @@
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>
 #include <ringo/when_all.hpp>
+#include <ringo/within.hpp>

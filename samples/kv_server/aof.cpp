@@ -4,7 +4,7 @@
 
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
-#include <ringo/scope.hpp>
+#include <ringo/within.hpp>
 #include <ringo/time.hpp>
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 #include "server.hpp"
 
 #include <ringo/context.hpp>
-#include <ringo/scope.hpp>
+#include <ringo/within.hpp>
 #include <ringo/time.hpp>
 
 #include <fmt/format.h>

@@ -7,7 +7,7 @@
 #include <ringo/detail/routine.hpp>
 #include <ringo/detail/spin_lock.hpp>
 #include <ringo/error.hpp>
-#include <ringo/scope.hpp>
+#include <ringo/within.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/task.hpp>

@@ -6,7 +6,6 @@
 #include <ringo/detail/call_result.hpp>
 #include <ringo/error.hpp>
 #include <ringo/go.hpp>
-#include <ringo/scope.hpp>
 #include <ringo/spawn_site.hpp>
 #include <ringo/sync/latch.hpp>
 #include <ringo/task.hpp>
