@@ -4,6 +4,7 @@
 
 #include <ringo/error.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -226,5 +227,10 @@ public:
 private:
     std::size_t transferred_;
 };
+
+namespace detail {
+template <class T>
+concept is_result = std::derived_from<T, result<typename T::value_type>>;
+}
 
 }  // namespace ringo

@@ -4,6 +4,7 @@
 
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
+#include <ringo/result.hpp>
 #include <ringo/task.hpp>
 #include <ringo/time.hpp>
 
@@ -51,6 +52,8 @@ public:
         }
     }
     void fail(std::exception_ptr e) noexcept;
+    /// The same, of the error in a result; that it was cancelled with the others is no failure.
+    void fail(std::error_code e) noexcept;
     void cancel(std::exception_ptr cause = nullptr) noexcept;
     void set_limit(std::size_t n);
     const context& body_context() const noexcept { return body_; }
@@ -64,6 +67,7 @@ public:
 private:
     friend group_wait;
     static void member_ended(completion* self, routine* r, std::exception_ptr error) noexcept;
+    waiter* take_backlog() noexcept;
     /// The group may be gone afterwards.
     void free_place(bool helper) noexcept;
     [[noreturn]] static void throw_limit_of_none();
@@ -104,19 +108,9 @@ private:
 };
 
 template <class T>
-struct is_result : std::false_type {};
-template <class T>
-struct is_result<result<T>> : std::true_type {};
-
-template <class T>
-std::exception_ptr error_of_result(routine_ext* e) {
-    if constexpr (is_result<T>::value) {
-        auto& v = static_cast<result_ext<T>*>(e)->link.value;
-        if (v && !*v) {
-            return std::make_exception_ptr(std::system_error(v->error()));
-        }
-    }
-    return nullptr;
+std::error_code error_of_result(routine_ext* e) noexcept {
+    const std::optional<T>& v = static_cast<result_ext<T>*>(e)->link.value;
+    return v && !*v ? v->error() : std::error_code();
 }
 
 }  // namespace detail
@@ -126,33 +120,42 @@ std::exception_ptr error_of_result(routine_ext* e) {
 /// **Thread safety**: all members from any task of the scope.
 class RINGO_API group {
 public:
-    /// Starts a task that the scope waits for. Above the limit, it starts when another has ended.
+    /// Starts a task that the scope waits for. Above the limit it waits for another to end, and is
+    /// dropped, never started, when the group is cancelled meanwhile.
     /// @throws std::logic_error when the limit is 0: none will ever end
+    template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
+              class D = detail::none, class E = detail::none, class G = detail::none,
+              class H = detail::none, class I = detail::none>
+    void go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
+            I i = I(), spawn_site at = {}) {
+        const auto start_it = [this, &f](spawn_site by, auto&&... args) {
+            this->start(by, std::move(f), std::move(args)...);
+        };
+        detail::with_given(start_it, at, a, b, c, d, e, g, h, i);
+    }
+    /// With more than eight, of which a dump shows no "spawned by".
     template <class F, class... Args>
-        requires(sizeof...(Args) > 1)
+        requires(sizeof...(Args) > 8)
     void go(F f, Args... args) {
         start(std::source_location(), std::move(f), std::move(args)...);
     }
-    /// @overload
-    template <class F>
-    void go(F f, std::source_location at = std::source_location::current()) {
-        start(at, std::move(f));
-    }
-    /// @overload
-    template <class F, class A>
-    void go(F f, A a, std::source_location at = std::source_location::current()) {
-        start(at, std::move(f), std::move(a));
-    }
     /// As go, if the limit leaves room. Never queues, however many call at once.
     /// @return false, and nothing is started, when there is no room
+    template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
+              class D = detail::none, class E = detail::none, class G = detail::none,
+              class H = detail::none, class I = detail::none>
+    bool try_go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
+                I i = I(), spawn_site at = {}) {
+        const auto try_it = [this, &f](spawn_site by, auto&&... args) {
+            return this->try_start(by, std::move(f), std::move(args)...);
+        };
+        return detail::with_given(try_it, at, a, b, c, d, e, g, h, i);
+    }
+    /// With more than eight, of which a dump shows no "spawned by".
     template <class F, class... Args>
+        requires(sizeof...(Args) > 8)
     bool try_go(F f, Args... args) {
-        if (!state_.reserve()) {
-            return false;
-        }
-        detail::place_guard place(state_);  // should the task not come about
-        place.start(make(std::source_location(), std::move(f), std::move(args)...));
-        return true;
+        return try_start(std::source_location(), std::move(f), std::move(args)...);
     }
     /// At most `n` tasks run at once. With 0 none is ever started: try_go returns false, and go,
     /// which in Go would wait for ever, throws.
@@ -168,17 +171,26 @@ public:
 
 private:
     template <class F, class... Args>
-    void start(std::source_location at, F&& f, Args&&... args) {
+    void start(spawn_site at, F&& f, Args&&... args) {
         state_.check_limit();
-        state_.add(make(at, std::forward<F>(f), std::forward<Args>(args)...), false);
+        state_.add(make(at, std::move(f), std::move(args)...), false);
     }
     template <class F, class... Args>
-    detail::routine* make(std::source_location at, F f, Args... args) {
+    bool try_start(spawn_site at, F&& f, Args&&... args) {
+        if (!state_.reserve()) {
+            return false;
+        }
+        detail::place_guard place(state_);  // should the task not come about
+        place.start(make(at, std::move(f), std::move(args)...));
+        return true;
+    }
+    template <class F, class... Args>
+    detail::routine* make(spawn_site at, F&& f, Args&&... args) {
         using T = typename detail::spawn_result<F, Args...>::type;
         detail::routine* const r =
             detail::make_routine<T>(at, detail::context_access::state(state_.task_context()),
                                     std::move(f), std::move(args)...);
-        if constexpr (detail::is_result<T>::value) {
+        if constexpr (detail::is_result<T>) {
             detail::ensure_ext(r).check = &detail::error_of_result<T>;
         }
         return r;
@@ -192,13 +204,13 @@ template <class F>
 struct check_body {
     static_assert(std::is_invocable_v<F&, group&>,
                   "ringo: the body of a scope takes the group: [&](ringo::group& g) -> "
-                  "ringo::task<> { … }");
+                  "ringo::task<> { … }, or [&](ringo::group& g) { … } if it awaits nothing");
     using returned =
         typename std::conditional_t<std::is_invocable_v<F&, group&>, std::invoke_result<F&, group&>,
                                     std::type_identity<task<void>>>::type;
-    static_assert(is_task<returned>::value,
-                  "ringo: the body of a scope is a coroutine: [&](ringo::group& g) -> "
-                  "ringo::task<> { … }");
+    static_assert(is_task<returned>::value || std::is_void_v<returned>,
+                  "ringo: the body of a scope is a coroutine, [&](ringo::group& g) -> "
+                  "ringo::task<> { … }, or returns nothing and awaits nothing");
     using result = task<void>;
 };
 
@@ -206,11 +218,22 @@ struct check_body {
 /// context: each is dealt with by the scope. One that the body brought about itself ends the scope
 /// like the body's end.
 template <class F>
-task<> run_body(under, F& body, group& g) {
+task<> run_body(under, F& body, group& g, group_state& s) {
+    using returned = std::invoke_result_t<F&, group&>;
     try {
-        co_await body(g);
+        if constexpr (std::is_void_v<returned>) {
+            body(g);
+        } else if constexpr (is_result<typename returned::value_type>) {
+            auto r = co_await body(g);
+            if (!r) {
+                s.fail(r.error());
+            }
+        } else {
+            co_await body(g);
+        }
     } catch (const canceled&) {
     }
+    co_return;
 }
 
 template <class F>
@@ -227,7 +250,7 @@ task<> scope_impl(std::optional<grace> g, F body) {
     }
     group handle(state);
     try {
-        co_await run_body(state.body_context(), body, handle);
+        co_await run_body(state.body_context(), body, handle, state);
     } catch (...) {
         state.fail(std::current_exception());
     }
@@ -244,10 +267,12 @@ task<> scope_impl(std::optional<grace> g, F body) {
 
 /// Runs `body(group&)` and the tasks it starts in the group, and returns when all have ended.
 ///
-/// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_return; });` Whatever the body and
-/// the tasks refer to outside the scope outlives them. The first failure (an exception other than
-/// ringo::canceled, or a result with an error, as std::system_error) cancels the group's context,
-/// as its cause, and is rethrown at the end; later ones are dropped.
+/// `co_await scope([&](group& g) -> task<> { g.go(f, x); … co_await ch.recv(); });` A body that
+/// awaits nothing returns nothing: `[&](group& g) { for (auto& x : xs) g.go(f, x); }`. Whatever the
+/// body and the tasks refer to outside the scope outlives them. The first failure (an exception
+/// other than ringo::canceled, or a result with an error, as std::system_error) cancels the group's
+/// context, as its cause, and is rethrown at the end; later ones are dropped. A result whose error
+/// is the group's own cancellation (errc::canceled, or its deadline) counts as cancelled.
 ///
 /// **Cancellation**: body and tasks run under a child of the current context, and see it; the scope
 /// itself goes on until they have ended, and then throws ringo::canceled. After group::cancel alone

@@ -19,11 +19,18 @@ namespace detail {
 template <class T>
 using when_all_value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
+/// What a member says to its group.
 template <class T>
-task<> store_result(task<T> t, std::optional<when_all_value<T>>* out) {
+using told_to_group = std::conditional_t<is_result<T>, result<void>, void>;
+
+template <class T>
+task<told_to_group<T>> store_result(task<T> t, std::optional<when_all_value<T>>* out) {
     if constexpr (std::is_void_v<T>) {
         co_await std::move(t);
         out->emplace();
+    } else if constexpr (is_result<T>) {
+        T& r = out->emplace(co_await std::move(t));
+        co_return r ? result<void>() : result<void>(r.error());
     } else {
         out->emplace(co_await std::move(t));
     }
@@ -45,18 +52,18 @@ T&& checked(std::optional<T>& v) {
 ///
 /// @return a tuple of their results; std::monostate for void. Bind it to a name before taking it
 /// apart.
-/// @throws the first failure, when all have ended: it cancels the others' context
+/// @throws the first failure, when all have ended: it cancels the others' context. A result with an
+/// error is a failure, too, as std::system_error; one that was cancelled with the others is not
 /// **Cancellation**: reaches the tasks; throws ringo::canceled when they have ended.
 /// **Cancel safety**: as an arm of a select that loses, the tasks are cancelled and awaited.
 template <class... T>
 task<std::tuple<detail::when_all_value<T>...>> when_all(task<T>... tasks) {
     std::tuple<std::optional<detail::when_all_value<T>>...> out;
     std::tuple<task<T>...> all(std::move(tasks)...);
-    auto body = [&](group& g) -> task<> {
+    auto body = [&](group& g) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             (g.go(&detail::store_result<T>, std::move(std::get<I>(all)), &std::get<I>(out)), ...);
         }(std::index_sequence_for<T...>());
-        co_return;
     };
     co_await scope(std::move(body));
     co_return std::apply(
@@ -68,11 +75,10 @@ task<std::tuple<detail::when_all_value<T>...>> when_all(task<T>... tasks) {
 template <class T>
 task<std::vector<detail::when_all_value<T>>> when_all(std::vector<task<T>> tasks) {
     std::vector<std::optional<detail::when_all_value<T>>> out(tasks.size());
-    auto body = [&](group& g) -> task<> {
+    auto body = [&](group& g) {
         for (std::size_t i = 0; i < tasks.size(); ++i) {
             g.go(&detail::store_result<T>, std::move(tasks[i]), &out[i]);
         }
-        co_return;
     };
     co_await scope(std::move(body));
     std::vector<detail::when_all_value<T>> values;

@@ -221,6 +221,7 @@ public:
     /// Null: the runtime stops, or the processor has been handed off meanwhile.
     routine* find_runnable(machine& m, processor& p) noexcept;
     void run_routine(machine& m, routine* r) noexcept;
+    void drop_routine(machine& m, routine* r) noexcept;
     processor* settle_ownership(machine& m) noexcept;
     void end_io(processor& p) noexcept;
     void poll_io(processor& p) noexcept;

@@ -112,6 +112,14 @@ void runtime_core::run_routine(machine& m, routine* r) noexcept {
     m.cur.store(nullptr, std::memory_order_release);
 }
 
+/// Destroys one that never began as if it had run to its end: in the user's code, too.
+void runtime_core::drop_routine(machine& m, routine* r) noexcept {
+    m.cur.store(r, std::memory_order_release);
+    m.after = after_resume::finished;
+    finish(&m, r);
+    m.cur.store(nullptr, std::memory_order_release);
+}
+
 std::coroutine_handle<> out_of_ticks(routine* r, promise_base* next) noexcept {
     r->leaf = next;
     machine* const m = this_machine();
@@ -466,14 +474,20 @@ void runtime_core::worker_main(machine& m) noexcept {
                 stop_searching(*p);
             }
             p->awaits += renew_slice(*r);
-            if (r->flag(routine::retry_io | routine::has_hook)) [[unlikely]] {
-                if (!ask_first(*p, r)) {
+            bool begins = true;
+            if (r->flag(routine::retry_io | routine::has_hook | routine::dropped)) [[unlikely]] {
+                begins = !r->flag(routine::dropped);
+                if (begins && !ask_first(*p, r)) {
                     continue;
                 }
             }
             ++p->runs;
             m.in_rt.store(0, std::memory_order_release);
-            run_routine(m, r);
+            if (begins) [[likely]] {
+                run_routine(m, r);
+            } else {
+                drop_routine(m, r);
+            }
             p = enter(m, before);
             if (p == nullptr) [[unlikely]] {
                 p = settle_ownership(m);

@@ -52,7 +52,12 @@ void group_state::add(routine* r, bool helper) {
         const std::lock_guard guard(lock_);
         if (helper) {
             ++helpers_;
-        } else if (running_ != 0 && running_ >= limit_.load(std::memory_order_relaxed)) {
+        } else if (running_ == 0 || running_ < limit_.load(std::memory_order_relaxed)) {
+            ++running_;
+        } else if (context_access::state(tasks_)->is_cancelled()) {
+            r->set_flag(routine::dropped, true);
+            ++running_;
+        } else {
             // Never when nothing runs: nobody would take it from the backlog.
             static constexpr wait_ops ops{"group limit"};
             r->aux = reinterpret_cast<std::uintptr_t>(&ops);
@@ -62,8 +67,6 @@ void group_state::add(routine* r, bool helper) {
             backlog_tail_ = r;
             ++backlog_size_;
             return;
-        } else {
-            ++running_;
         }
     }
     spawn_start(r);
@@ -81,6 +84,12 @@ void group_state::fail(std::exception_ptr e) noexcept {
     cancel(std::move(e));
 }
 
+void group_state::fail(std::error_code e) noexcept {
+    if (e != tasks_.err()) {
+        fail(std::make_exception_ptr(std::system_error(e)));
+    }
+}
+
 void group_state::cancel(std::exception_ptr cause) noexcept {
     cancel_body_(cause);
     cancel_tasks_(std::move(cause));
@@ -91,34 +100,57 @@ void group_state::member_ended(completion* self, routine* r, std::exception_ptr 
     routine_ext* const e = r->ext;
     const bool helper = e != nullptr && e->passes_on != nullptr;
     if (!helper) {
-        if (error == nullptr && e != nullptr && e->check != nullptr) {
-            error = e->check(e);
-        }
-        if (error != nullptr && !is_canceled(error)) {
-            g->fail(std::move(error));
+        if (error != nullptr) {
+            if (!is_canceled(error)) {
+                g->fail(std::move(error));
+            }
+        } else if (e != nullptr && e->check != nullptr) {
+            if (const std::error_code failed = e->check(e)) {
+                g->fail(failed);
+            }
         }
     }
     join_word::release(r);
     g->free_place(helper);
 }
 
+/// Who has queued takes the place: the first; or, in a group that is cancelled, all of them, to be
+/// destroyed by a worker as if they had run. They count as running until then.
+waiter* group_state::take_backlog() noexcept {
+    waiter* const first = backlog_head_;
+    if (first == nullptr) {
+        return nullptr;
+    }
+    const bool all = context_access::state(tasks_)->is_cancelled();
+    for (waiter* w = first; w != nullptr; w = w->next) {
+        auto* const r = static_cast<routine*>(w);
+        r->end_wait();
+        r->set_flag(routine::dropped, all);
+        --backlog_size_;
+        ++running_;
+        if (!all) {
+            break;
+        }
+    }
+    backlog_head_ = all ? nullptr : first->next;
+    if (backlog_head_ == nullptr) {
+        backlog_tail_ = nullptr;
+    } else {
+        first->next = nullptr;
+    }
+    return first;
+}
+
 void group_state::free_place(bool helper) noexcept {
-    routine* next = nullptr;
+    waiter* next = nullptr;
     waiter* woken = nullptr;
     {
         const std::lock_guard guard(lock_);
         if (helper) {
             --helpers_;
-        } else if (backlog_head_ != nullptr) {
-            next = static_cast<routine*>(backlog_head_);
-            next->end_wait();
-            backlog_head_ = next->next;
-            if (backlog_head_ == nullptr) {
-                backlog_tail_ = nullptr;
-            }
-            --backlog_size_;
         } else {
             --running_;
+            next = take_backlog();
         }
         if (running_ + helpers_ == 0 || (!helper && running_ == 0)) {
             if (wait_node* n = joiner_.claim_front()) {
@@ -127,8 +159,8 @@ void group_state::free_place(bool helper) noexcept {
         }
     }
     // The group may be gone from here on.
-    if (next != nullptr) {
-        spawn_start(next);
+    while (next != nullptr) {
+        spawn_start(static_cast<routine*>(std::exchange(next, next->next)));
     }
     if (woken != nullptr) {
         wake(woken);

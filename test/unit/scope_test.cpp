@@ -7,6 +7,8 @@
 #include <atomic>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace ringo;
 using namespace std::chrono_literals;
@@ -457,40 +459,187 @@ TEST_CASE("a failure reaches tasks in every kind of wait, and those that start a
     });
 }
 
-TEST_CASE("limit: what waits inside runs also after a failure or a cancel, one at a time") {
+TEST_CASE("limit: what waits inside is dropped unstarted after a failure or a cancel") {
     for (const unsigned workers : {1U, 2U, 8U}) {
         run_at(workers, []() -> task<> {
-            for (const bool fails : {false, true}) {
-                std::atomic<int> now{0};
+            for (const char* const how : {"cancel", "failure", "from outside", "result"}) {
+                const std::string by = how;
                 std::atomic<int> started{0};
-                std::atomic<int> bad{0};
+                std::atomic<int> gone{0};
+                struct counts {
+                    explicit counts(std::atomic<int>& n) : gone(&n) {}
+                    counts(counts&& other) noexcept : gone(std::exchange(other.gone, nullptr)) {}
+                    ~counts() { gone != nullptr ? ++*gone : 0; }
+                    std::atomic<int>* gone;
+                };
+                cancelable_context outside = with_cancel(current_context());
+                const auto waits = [&](counts) -> task<int> {
+                    ++started;
+                    co_await sleep(1h);
+                    co_return 1;
+                };
                 const auto body = [&](group& g) -> task<> {
-                    g.limit(1);
-                    for (int i = 0; i < 50; ++i) {
-                        g.go([&, i]() -> task<> {
-                            bad += ++now == 1 ? 0 : 1;
-                            ++started;
-                            co_await yield();
-                            --now;
-                            if (fails && i == 10) {
-                                throw std::runtime_error("tenth");
+                    g.limit(2);
+                    for (int i = 0; i < 2; ++i) {
+                        g.go([&]() -> task<result<>> {
+                            while (started == 0) {
+                                co_await yield();
                             }
+                            if (by == "failure") {
+                                throw std::runtime_error("failed");
+                            }
+                            if (by == "result") {
+                                co_return std::make_error_code(std::errc::io_error);
+                            }
+                            by == "cancel" ? g.cancel() : outside.cancel();
+                            co_return result<>();
                         });
                     }
-                    if (!fails) {
-                        co_await yield();
-                        g.cancel();
+                    for (int i = 0; i < 50; ++i) {
+                        g.go(waits, counts(gone));
                     }
-                    co_return;
+                    started = 1;
+                    try {
+                        co_await sleep(1h);
+                    } catch (const canceled&) {  // NOLINT(bugprone-empty-catch)
+                    }
+                    // Those that come later are dropped, too.
+                    g.go(waits, counts(gone));
+                    g.go(waits, counts(gone));
+                    g.go(waits, counts(gone));
                 };
-                const std::string r = co_await outcome_of_scope(body);
-                CHECK(r == (fails ? "tenth" : "returned"));
-                CHECK(bad == 0);
-                CHECK(now == 0);
-                CHECK(started == 50);
+                const auto under_it = [&](under) -> task<std::string> {
+                    co_return co_await outcome_of_scope(body);
+                };
+                const std::string r = co_await under_it(outside.ctx);
+                CHECK(r == (by == "cancel"    ? "returned"
+                            : by == "failure" ? "failed"
+                            : by == "result"  ? "system_error"
+                                              : "canceled"));
+                CHECK(gone == 53);
+                CHECK(started <= 1 + 2);  // in places that were free when they came
             }
         });
     }
+}
+
+TEST_CASE("a result with the group's own cancellation is no failure, any other error is") {
+    run_at(2, []() -> task<> {
+        const auto waits = []() -> task<result<>> {
+            co_await or_return(co_await within(1h, net::resolve("127.0.0.1:1")));
+            try {
+                co_await sleep(1h);
+            } catch (const canceled& e) {
+                co_return e.code();
+            }
+            co_return result<>();
+        };
+        const auto by_hand = [&](group& g) -> task<> {
+            g.go(waits);
+            g.go([&]() -> task<io_result> {
+                (void)co_await waits();
+                co_return io_result(current_context().err(), 3);
+            });
+            co_await sleep(1ms);
+            g.cancel();
+        };
+        const std::string a = co_await outcome_of_scope(by_hand);
+        CHECK(a == "returned");
+        // A server is stopped: its handlers return what their reads say.
+        const auto stopped = [&](under) -> task<std::string> {
+            const auto body = [&](group& g) { g.go(waits); };
+            co_return co_await outcome_of_scope(body);
+        };
+        auto [ctx, cancel] = with_cancel(current_context());
+        auto h = go(stopped, ctx);
+        co_await sleep(1ms);
+        cancel();
+        const std::string b = co_await h;
+        CHECK(b == "canceled");
+        auto [late, unused] = with_timeout(current_context(), 1ms);
+        const std::string c = co_await stopped(late);
+        CHECK(c == "canceled");
+        // Someone else's.
+        for (const auto e : {errc::canceled, errc::deadline_exceeded}) {
+            const auto body = [&](group& g) {
+                g.go([e]() -> task<result<int>> { co_return make_error_code(e); });
+                g.go(waits);
+            };
+            const std::string d = co_await outcome_of_scope(body);
+            CHECK(d == "system_error");
+        }
+        const auto of_io = [](group& g) {
+            g.go([]() -> task<io_result> {
+                co_return io_result(std::make_error_code(std::errc::io_error), 3);
+            });
+        };
+        const std::string f = co_await outcome_of_scope(of_io);
+        CHECK(f == "system_error");
+        const auto of_body = [&](group& g) -> task<result<>> {
+            g.go(waits);
+            co_return std::make_error_code(std::errc::io_error);
+        };
+        const std::string k = co_await outcome_of_scope(of_body);
+        CHECK(k == "system_error");
+    });
+}
+
+TEST_CASE("when_all takes the error in a result for a failure, as a group does") {
+    run_at(2, []() -> task<> {
+        bool ended = false;
+        const auto bad = []() -> task<result<int>> {
+            co_await sleep(1ms);
+            co_return std::make_error_code(std::errc::io_error);
+        };
+        const auto slow = [&]() -> task<result<>> {
+            try {
+                co_await sleep(1h);
+            } catch (const canceled& e) {
+                ended = true;
+                co_return e.code();
+            }
+            co_return result<>();
+        };
+        const std::string a =
+            co_await ringo::test::outcome([&] { return when_all(bad(), slow()); });
+        CHECK(a == "system_error");
+        CHECK(ended);
+        const auto many = [&] {
+            std::vector<task<result<int>>> all;
+            all.push_back([]() -> task<result<int>> { co_return 1; }());
+            all.push_back(bad());
+            return when_all(std::move(all));
+        };
+        const std::string b = co_await ringo::test::outcome(many);
+        CHECK(b == "system_error");
+        const auto good = []() -> task<result<int>> { co_return 7; };
+        auto both = co_await when_all(good(), good());
+        CHECK(*std::get<0>(both) + *std::get<1>(both) == 14);
+    });
+}
+
+TEST_CASE("the body of a scope may be a plain callable") {
+    run_at(2, []() -> task<> {
+        std::atomic<int> n{0};
+        const auto body = [&](group& g) {
+            for (int i = 0; i < 100; ++i) {
+                g.go([&]() -> task<> {
+                    ++n;
+                    co_return;
+                });
+            }
+        };
+        co_await scope(body);
+        CHECK(n == 100);
+        co_await scope(grace(1s), body);
+        CHECK(n == 200);
+        const auto fails = [](group& g) {
+            g.go([]() -> task<> { co_await sleep(1h); });
+            throw std::runtime_error("no");
+        };
+        const std::string r = co_await outcome_of_scope(fails);
+        CHECK(r == "no");
+    });
 }
 
 TEST_CASE("limit: tasks that start tasks, and try_go from many of them, never exceed it") {
@@ -755,8 +904,8 @@ TEST_CASE("cancels racing with the end of a scope: nothing is left behind, nothi
                             g.limit(2);
                         }
                         for (int i = 0; i < 5; ++i) {
-                            ++started;
                             g.go([&]() -> task<> {
+                                ++started;
                                 try {
                                     co_await sleep(std::chrono::microseconds(round % 30));
                                 } catch (const canceled&) {

@@ -176,7 +176,8 @@ struct alignas(64) routine : waiter {
     static constexpr std::uint8_t has_hook = 16;   // aux is a resume_hook to ask first
     static constexpr std::uint8_t queued = 8;      // at teardown: found in a queue
     static constexpr std::uint8_t threw_canceled = 32;  // its error is a ringo::canceled
-    static constexpr std::uint8_t quiet = 64;  // and the context it was started under is done
+    static constexpr std::uint8_t quiet = 64;     // and the context it was started under is done
+    static constexpr std::uint8_t dropped = 128;  // it ends without having begun
 
     bool flag(std::uint8_t f) const noexcept {
         return (flags.load(std::memory_order_acquire) & f) != 0;

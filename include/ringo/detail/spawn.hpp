@@ -14,6 +14,7 @@
 #include <memory>
 #include <new>
 #include <source_location>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -44,8 +45,8 @@ struct routine_ext {
     await_link* slot = nullptr;          // for a task with a result
     void (*destroy_closure)(routine_ext*) noexcept = nullptr;
     void (*destroy_all)(routine_ext*) noexcept = nullptr;  // the rest; not the memory
-    /// The failure in a result, for a member of a group.
-    std::exception_ptr (*check)(routine_ext*) = nullptr;
+    /// The error in a result, for a member of a group.
+    std::error_code (*check)(routine_ext*) noexcept = nullptr;
     context_member member;                // the membership it was spawned with
     context_member* innermost = nullptr;  // the membership in force
 };
