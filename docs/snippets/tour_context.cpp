@@ -111,17 +111,11 @@ ringo::task<> say_goodbye() {
 }
 
 ringo::task<> polite() {
-    bool cancelled = false;
-    try {
+    const auto talk = []() -> ringo::task<> {
         co_await ringo::sleep(1h);
-    } catch (const ringo::canceled&) {
-        cancelled = true;  // C++ has no co_await in a handler
-    }
-    if (cancelled) {
-        const auto shielded =
-            ringo::without_cancel(ringo::current_context());
-        co_await ringo::with_context(shielded, say_goodbye());
-    }
+    };
+    // Whatever becomes of the first, the second runs to its end.
+    co_await ringo::finally(talk, say_goodbye);
 }
 //! [cleanup]
 

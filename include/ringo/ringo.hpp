@@ -5,6 +5,7 @@
 #include <ringo/after_func.hpp>
 #include <ringo/blocking.hpp>
 #include <ringo/channel.hpp>
+#include <ringo/check.hpp>
 #include <ringo/context.hpp>
 #include <ringo/debug/dump.hpp>
 #include <ringo/error.hpp>
@@ -12,6 +13,7 @@
 #include <ringo/go.hpp>
 #include <ringo/net/address.hpp>
 #include <ringo/net/tcp.hpp>
+#include <ringo/or_return.hpp>
 #include <ringo/result.hpp>
 #include <ringo/runtime.hpp>
 #include <ringo/scope.hpp>

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns task<T>, the coroutine type of ringo, and or_return.
+// Owns task<T>, the coroutine type of ringo.
 #pragma once
 
 #include <ringo/config.hpp>
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
-#include <ringo/result.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -18,8 +17,6 @@ namespace detail {
 struct task_access;
 template <class T>
 class task_awaiter;
-template <class T>
-class or_return_awaiter;
 }  // namespace detail
 
 /// A piece of work written as a coroutine: lazy, move-only, awaited exactly once.
@@ -79,14 +76,6 @@ private:
 
     detail::promise_base* frame_;
 };
-
-/// Leaves the calling task early with the error of `r`, or yields its value.
-///
-/// `auto c = co_await or_return(co_await net::dial(a));` in a task that returns a result.
-/// The task's locals are destroyed before whoever awaits it goes on. It never waits:
-/// **cancellation** does not touch it, and as an arm (**cancel safety**) it has no sense.
-template <class R>
-detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r);
 
 namespace detail {
 
@@ -214,53 +203,11 @@ struct context_promise_layout : promise_common {
     context_binding binding;
 };
 
-// --- or_return --------------------------------------------------------------------------------
-
-template <class R>
-class or_return_awaiter {
-public:
-    explicit or_return_awaiter(R r) noexcept(std::is_nothrow_move_constructible_v<R>)
-        : result_(std::move(r)) {}
-    void attach(promise_base&) noexcept {}
-    bool await_ready() const noexcept { return static_cast<bool>(result_); }
-    template <class T>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<promise<T>> h) {
-        return leave(h.promise());
-    }
-    template <class T, bool C>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<context_promise<T, C>> h) {
-        h.promise().binding.leave();
-        return leave(static_cast<promise<T>&>(h.promise()));
-    }
-    decltype(auto) await_resume() {
-        if constexpr (std::is_void_v<typename R::value_type>) {
-            return;
-        } else {
-            return typename R::value_type(*std::move(result_));
-        }
-    }
-
-private:
-    template <class T>
-    std::coroutine_handle<> leave(promise<T>& p) {
-        static_assert(std::is_constructible_v<T, std::error_code>,
-                      "ringo: or_return needs a task that returns a ringo::result");
-        p.return_value(result_.error());
-        return return_to_parent(p);
-    }
-    R result_;
-};
-
 }  // namespace detail
 
 template <class T>
 detail::task_awaiter<T> task<T>::operator co_await() && noexcept {
     return detail::task_awaiter<T>(std::exchange(frame_, nullptr));
-}
-
-template <class R>
-detail::or_return_awaiter<std::remove_cvref_t<R>> or_return(R&& r) {
-    return detail::or_return_awaiter<std::remove_cvref_t<R>>(std::forward<R>(r));
 }
 
 }  // namespace ringo

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns what runs one thing under another context: with_context and within.
+// Owns what runs one thing under another context: with_context, within, shielded, finally.
 #pragma once
 
 #include <ringo/context.hpp>
 #include <ringo/detail/spawn.hpp>
 #include <ringo/task.hpp>
 
+#include <exception>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 namespace ringo {
 
 namespace detail {
-
-template <class A>
-struct awaited {
-    using type = decltype(std::declval<A&>().await_resume());
-};
-template <has_member_co_await A>
-struct awaited<A> {
-    using type = decltype(std::declval<A>().operator co_await().await_resume());
-};
-
-template <own_operation A>
-struct awaited<A> {
-    using type = decltype(std::declval<A&>().take());
-};
 
 template <class R, class A>
 task<R> await_under(confined, A op) {
@@ -98,6 +86,95 @@ task<T> within(duration d, task<T> t) {
     detail::context_binding* const b = detail::own_binding(detail::task_access::peek(t));
     context base = b != nullptr ? detail::context_access::share(b->state()) : current_context();
     return detail::task_within<T>(std::move(base), d, std::move(t));
+}
+
+/// Runs one thing to its end, whatever becomes of the current context: under
+/// `without_cancel(current_context())`.
+///
+/// `co_await shielded(db.rollback())`: for clean-up that has to wait. The values of the context
+/// stay. Give it a time-out of its own, `shielded(within(5s, …))`, if it may hang.
+template <class A>
+auto shielded(A&& op) {
+    return with_context(without_cancel(current_context()), std::forward<A>(op));
+}
+
+namespace detail {
+
+/// What is given to finally: a task, or what makes one; the second may be plain, too.
+template <class F>
+struct step {
+    using made = std::invoke_result_t<F&>;
+    static decltype(auto) start(F& f) { return f(); }
+};
+template <class T>
+struct step<task<T>> {
+    using made = task<T>;
+    static task<T> start(task<T>& t) { return std::move(t); }
+};
+template <class F>
+concept starts_task = is_task<typename step<F>::made>::value;
+
+template <class C>
+concept cleans_up =
+    std::is_same_v<typename step<C>::made, task<>> || std::is_void_v<typename step<C>::made>;
+
+template <class C>
+task<> run_cleanup(C& cleanup) {
+    if constexpr (starts_task<C>) {
+        co_await step<C>::start(cleanup);
+    } else {
+        step<C>::start(cleanup);
+    }
+    co_return;
+}
+
+}  // namespace detail
+
+/// Runs `body`, and then `cleanup`, whatever the first did: also when it was cancelled, for
+/// `cleanup` is shielded().
+///
+/// Both are tasks, or callables that return one; `cleanup` may be a plain callable.
+/// `co_await finally(use(conn), [&]() -> task<> { co_await conn.rollback(); });`
+/// **Result**: that of `body`. **Cancellation**: reaches `body`. **Cancel safety**: as an arm of a
+/// select that loses, `body` is cancelled, and `cleanup` has run before the winner's handler does.
+/// At the end of the runtime it is not begun any more, like everything else.
+/// @throws what `body` throws; else what `cleanup` throws
+template <class B, class C>
+    requires detail::starts_task<B>
+auto finally(B body, C cleanup) -> typename detail::step<B>::made {
+    using R = typename detail::step<B>::made::value_type;
+    static_assert(detail::cleans_up<C>, "ringo: the clean-up of finally is a task<>, or a callable "
+                                        "without parameters that returns task<> or nothing");
+    std::exception_ptr failed;
+    // Made first: there is memory for it then, whatever happens.
+    task<> last = shielded(detail::run_cleanup(cleanup));
+    std::conditional_t<std::is_reference_v<R>, std::remove_reference_t<R>*,
+                       std::optional<std::conditional_t<std::is_void_v<R>, bool, R>>>
+        value{};
+    try {
+        if constexpr (std::is_void_v<R>) {
+            co_await detail::step<B>::start(body);
+        } else if constexpr (std::is_reference_v<R>) {
+            value = &co_await detail::step<B>::start(body);
+        } else {
+            value.emplace(co_await detail::step<B>::start(body));
+        }
+    } catch (...) {
+        failed = std::current_exception();
+    }
+    try {
+        co_await std::move(last);
+    } catch (...) {
+        if (failed == nullptr) {
+            failed = std::current_exception();
+        }
+    }
+    if (failed != nullptr) {
+        std::rethrow_exception(std::move(failed));
+    }
+    if constexpr (!std::is_void_v<R>) {
+        co_return static_cast<R&&>(*value);
+    }
 }
 
 }  // namespace ringo

@@ -221,24 +221,6 @@ TEST_CASE("yield goes to the back of the queue") {
     });
 }
 
-TEST_CASE("or_return leaves the task early with the error, or yields the value") {
-    run_at(1, []() -> task<> {
-        auto f = [](bool ok) -> task<result<int>> {
-            const counted c(1);
-            const int v = co_await or_return(ok ? result<int>(3) : result<int>(errc::closed));
-            co_return v + 1;
-        };
-        const result<int> good = co_await f(true);
-        CHECK(*good == 4);
-        const result<int> bad = co_await f(false);
-        CHECK(bad.error() == errc::closed);
-        CHECK(counted::alive.load() == 0);
-        auto h = go(f, false);
-        const result<int> spawned = co_await h;
-        CHECK(spawned.error() == errc::closed);
-    });
-}
-
 TEST_CASE("a million awaits that complete at once use bounded stack") {
     run_at(1, []() -> task<> {
         long sum = 0;

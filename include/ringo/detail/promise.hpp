@@ -199,6 +199,20 @@ concept own_operation = requires(std::remove_reference_t<A>& a) {
 template <class Op>
 class own_awaiter;
 
+/// What an operation or a task yields when it is awaited.
+template <class A>
+struct awaited {
+    using type = decltype(std::declval<A&>().await_resume());
+};
+template <has_member_co_await A>
+struct awaited<A> {
+    using type = decltype(std::declval<A>().operator co_await().await_resume());
+};
+template <own_operation A>
+struct awaited<A> {
+    using type = decltype(std::declval<A&>().take());
+};
+
 template <class...>
 inline constexpr bool always_false = false;
 
