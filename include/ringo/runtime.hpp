@@ -184,6 +184,8 @@ class RINGO_API run_signals {
 public:
     run_signals(runtime& rt, bool enabled);
     ~run_signals();
+    /// The signal that has cancelled the root context, or 0.
+    int stopped_by() const noexcept;
 
 private:
     runtime_core* rt_;  // null: not enabled
@@ -212,22 +214,30 @@ public:
 /// and the program ends with status 78.
 /// @return the task's value: an int is meant as the exit code of main(); for a task<void>, 0
 /// @throws what leaves `main`. A ringo::canceled that is due to a signal ends quietly: the return
-/// value is then 0 for a task<void>; for others it is rethrown.
+/// value is then 0 for a task<void>, and 128 + the signal for a task<int>, as shells say it; of a
+/// task with another result it is rethrown
 template <class F>
 auto run(const options& o, F main, spawn_site at = {}) {
     using T = typename detail::main_result<F>::type;
     const detail::fatal_writes_ignored writes_fail(o.handle_signals);
     detail::program_runtime rt(o);
     const detail::run_signals signals(rt, o.handle_signals);
-    if constexpr (std::is_void_v<T>) {
+    if constexpr (std::is_void_v<T> || std::is_same_v<T, int>) {
+        int code = 0;
         try {
-            rt.block_on(std::move(main), at);
+            if constexpr (std::is_void_v<T>) {
+                rt.block_on(std::move(main), at);
+            } else {
+                code = rt.block_on(std::move(main), at);
+            }
         } catch (const canceled&) {
-            if (!rt.root().err()) {
+            const int by = signals.stopped_by();
+            if (by == 0) {
                 throw;
             }
+            code = std::is_void_v<T> ? 0 : 128 + by;
         }
-        return 0;
+        return code;
     } else {
         return rt.block_on(std::move(main), at);
     }

@@ -24,7 +24,7 @@ namespace {
 
 struct listener {
     std::atomic<runtime_core*> rt{nullptr};
-    std::atomic<bool> told{false};  // of a stop: the next one is meant to kill
+    std::atomic<int> told{0};  // the signal that stops it: the next one is meant to kill
 };
 std::array<listener, max_runtimes + 1> listeners;  // by the index of the runtime
 std::atomic<unsigned> in_handler{0};
@@ -76,7 +76,9 @@ void on_signal(int sig) {
             continue;
         }
         anybody = true;
-        if (sig != SIGQUIT && l.told.exchange(true, std::memory_order_seq_cst)) {
+        int none = 0;
+        if (sig != SIGQUIT &&
+            !l.told.compare_exchange_strong(none, sig, std::memory_order_seq_cst)) {
             continue;
         }
         news = true;
@@ -108,7 +110,7 @@ run_signals::run_signals(runtime& rt, bool enabled)
         return;
     }
     listener& l = listeners[rt_->index];
-    l.told.store(false, std::memory_order_relaxed);
+    l.told.store(0, std::memory_order_relaxed);
     l.rt.store(rt_, std::memory_order_seq_cst);
     const std::lock_guard guard(handled.mutex);
     if (handled.users++ == 0) {
@@ -116,6 +118,10 @@ run_signals::run_signals(runtime& rt, bool enabled)
             handled.before.change(sig, on_signal);
         }
     }
+}
+
+int run_signals::stopped_by() const noexcept {
+    return rt_ != nullptr ? listeners[rt_->index].told.load(std::memory_order_relaxed) : 0;
 }
 
 run_signals::~run_signals() {

@@ -114,6 +114,42 @@ TEST_CASE("of two runs at once, whichever ends first leaves the signals to the o
     }
 }
 
+TEST_CASE("a signal that ends a main with an exit code makes it 128 and the signal") {
+    for (const int sig : {SIGINT, SIGTERM}) {
+        CHECK(end_of([&] {
+                  ::_exit(run([&]() -> task<int> {
+                      ::kill(::getpid(), sig);
+                      co_await sleep(1h);
+                      co_return 1;
+                  }));
+              }) == 128 + sig);
+        CHECK(end_of([&] {
+                  ::_exit(run([&]() -> task<int> {
+                      ::kill(::getpid(), sig);
+                      co_await done();
+                      co_return 3;  // it has its own idea
+                  }));
+              }) == 3);
+        CHECK(end_of([&] {
+                  ::_exit(run([&]() -> task<> {
+                      ::kill(::getpid(), sig);
+                      co_await sleep(1h);
+                  }));
+              }) == 0);
+    }
+    // Not a canceled of one's own.
+    CHECK(end_of([] {
+              try {
+                  run([]() -> task<int> {
+                      co_await yield();
+                      throw canceled(errc::canceled);
+                  });
+              } catch (const canceled&) {
+                  ::_exit(9);
+              }
+          }) == 9);
+}
+
 TEST_CASE("one signal stops all runs") {
     CHECK(end_of([] {
               std::atomic<int> here{0};
