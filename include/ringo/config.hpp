@@ -34,3 +34,12 @@ struct reason {
 };
 }  // namespace ringo::detail
 #endif
+
+namespace ringo::detail {
+/// Whether what can be survived, but is hardly meant, is reported on stderr: in debug builds.
+#if defined(NDEBUG)
+inline constexpr bool reports_misuse = false;
+#else
+inline constexpr bool reports_misuse = true;
+#endif
+}  // namespace ringo::detail

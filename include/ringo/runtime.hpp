@@ -75,6 +75,7 @@ struct metrics {
     std::uint64_t cq_overflows = 0;      ///< times completions did not fit their queue
     std::uint64_t io_retries = 0;        ///< EINTR, EAGAIN, EBUSY, ENOMEM survived
     std::uint64_t timers = 0;            ///< armed now
+    std::uint64_t failures_dropped = 0;  ///< of task arms that lost a select without handlers
     std::uint64_t frame_pool_bytes = 0;  ///< obtained for frames, over all runtimes
 };
 

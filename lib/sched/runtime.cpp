@@ -365,6 +365,7 @@ metrics runtime::stats() const {
         s.io_retries += d.retries.load(std::memory_order_relaxed);
     }
     s.io_in_flight = s.io_submitted - s.io_completed;
+    s.failures_dropped = core_->failures_dropped.load(std::memory_order_relaxed);
     s.handoffs = core_->handoffs.load(std::memory_order_relaxed);
     s.frame_pool_bytes = detail::frame_pool_bytes();
     return s;

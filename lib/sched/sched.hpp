@@ -309,6 +309,7 @@ public:
     int monitor_fd = -1;  // eventfd: wakes the monitor, also from signal handlers
     std::atomic<bool> monitor_asleep{false};
     std::atomic<std::uint64_t> handoffs{0};
+    std::atomic<std::uint64_t> failures_dropped{0};  // see drop_failure
     std::atomic<unsigned> signals{0};  // pending, for the monitor
 
     root_context* root = nullptr;

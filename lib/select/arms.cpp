@@ -6,6 +6,8 @@
 #include "../context/cancel_state.hpp"
 #include "../sched/sched.hpp"
 
+#include <fmt/core.h>
+
 namespace ringo::detail {
 
 task<std::exception_ptr> end_loser(confined, routine*& r) {
@@ -13,6 +15,20 @@ task<std::exception_ptr> end_loser(confined, routine*& r) {
     const bool quiet = ended->flag(routine::threw_canceled);
     std::exception_ptr error = join_word::take_failure(ended);
     co_return quiet ? nullptr : error;
+}
+
+void drop_failure(std::exception_ptr failure, bool report) noexcept {
+    std::atomic<std::uint64_t>& dropped = this_machine()->rt->failures_dropped;
+    if (dropped.fetch_add(1, std::memory_order_relaxed) != 0 || !report) {
+        return;
+    }
+    try {
+        fmt::print(stderr,
+                   "ringo: a task that lost a select without handlers has failed: {} (said once; "
+                   "metrics::failures_dropped counts them)\n",
+                   text_of(failure));
+    } catch (...) {  // no memory for the text
+    }
 }
 
 // --- timers -------------------------------------------------------------------------------------

@@ -297,6 +297,47 @@ TEST_CASE("a task arm that loses is cancelled and has ended before the winner's 
     }
 }
 
+TEST_CASE("without handlers the winner's value is kept, and what a losing task throws is counted") {
+    const ringo::test::watchdog dog;
+    runtime rt(options{.workers = 2});
+    rt.block_on([]() -> task<> {
+        channel<int> c(1);
+        const auto stubborn = []() -> task<> {
+            try {
+                co_await sleep(1h);
+            } catch (const canceled&) {
+                throw std::runtime_error("clean-up failed");
+            }
+        };
+        auto h = go([&]() -> task<> {
+            co_await sleep(1ms);
+            co_await c.send(42);
+        });
+        auto r = co_await select(c.recv(), stubborn());
+        CHECK(r.index() == 0);
+        CHECK(ringo::get<0>(r) == 42);
+        co_await h;
+        // Nor does it take the place of the select's own end.
+        auto [ctx, cancel] = with_cancel(current_context());
+        auto waits = go(
+            [&](under) -> task<bool> {
+                bool is_canceled = false;
+                try {
+                    (void)co_await select(c.recv(), stubborn());
+                } catch (const canceled&) {
+                    is_canceled = true;
+                }
+                co_return is_canceled;
+            },
+            ctx);
+        co_await sleep(1ms);
+        cancel();
+        const bool was_canceled = co_await waits;
+        CHECK(was_canceled);
+    });
+    CHECK(rt.stats().failures_dropped == 2);
+}
+
 TEST_CASE("what a losing task throws comes out after the handler; canceled does not") {
     run_at(2, []() -> task<> {
         channel<int> c;

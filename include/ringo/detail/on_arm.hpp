@@ -199,5 +199,10 @@ template <std::size_t I, class Result>
 struct keep<I, Result, void> {
     Result operator()() const { return Result(std::in_place_index<I>); }
 };
+/// Whether nothing but its value is to be kept of an arm.
+template <class On>
+inline constexpr bool just_kept = false;
+template <class A, std::size_t I, class Result, class V>
+inline constexpr bool just_kept<on_arm<A, keep<I, Result, V>>> = true;
 
 }  // namespace ringo::detail

@@ -148,6 +148,8 @@ private:
 /// Waits for a task that lost, under a context that is never done; its failure, if it is one. Takes
 /// the routine over.
 RINGO_API task<std::exception_ptr> end_loser(confined, routine*& r);
+/// The same is nobody's news: it is counted, and in debug builds the first is reported.
+RINGO_API void drop_failure(std::exception_ptr failure, bool report) noexcept;
 
 template <class On>
 void start_task_arm(On& on, const context& under, spawn_site at) {
@@ -266,6 +268,12 @@ task<R> select_task(spawn_site at, std::tuple<On...> ons) {
             if (!ended) {
                 co_await yield();
             }
+        }
+    }
+    if constexpr ((just_kept<On> && ...)) {
+        // The value must not be lost for it.
+        if (failed != nullptr) {
+            drop_failure(std::exchange(failed, nullptr), reports_misuse);
         }
     }
     if (winner == select_round::none) {
