@@ -127,7 +127,11 @@ int main() {
         co_await serve();
         co_await why();
         co_await call_when_done();
-        co_await ringo::within(1ms, polite());
+        try {
+            co_await ringo::within(1ms, polite());
+        } catch (const ringo::timed_out&) {
+            fmt::print("time is up\n");
+        }
     });
 }
 
@@ -139,3 +143,4 @@ int main() {
 // cause: the client hung up
 // called; stop: false
 // goodbye
+// time is up

@@ -32,7 +32,8 @@ RINGO_API bool blocking_submit(promise_base* frame, blocking_job& job);
 RINGO_API void blocking_withdraw(routine* r, blocking_job& job) noexcept;
 
 template <class F>
-class [[nodiscard("blocking does nothing until it is awaited")]] blocking_awaiter : blocking_job {
+class [[nodiscard("blocking does nothing until it is awaited")]] RINGO_LAZY blocking_awaiter
+    : blocking_job {
     using R = std::invoke_result_t<F&>;
 
 public:

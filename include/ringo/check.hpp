@@ -9,7 +9,7 @@ namespace ringo {
 
 namespace detail {
 /// The awaiter of check().
-class [[nodiscard("check does nothing until it is awaited")]] check_awaiter {
+class [[nodiscard("check does nothing until it is awaited")]] RINGO_LAZY check_awaiter {
 public:
     check_awaiter() noexcept {}
     void attach(promise_base& p) noexcept { frame_ = &p; }

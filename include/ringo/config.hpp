@@ -9,6 +9,10 @@
 #define RINGO_API
 #endif
 
+/// Marks what does nothing until it is awaited. A variable of it that nothing is done with is a
+/// warning then (-Wall), as for an int; the compilers keep quiet about types with a destructor.
+#define RINGO_LAZY [[gnu::warn_unused]]
+
 /// Declares a function that must not be called and says why, in the first line of the compiler's
 /// error: `RINGO_DELETED("what to do instead", void f() const);`. A deleted function, so that
 /// concepts see that it is not there. g++ 12 prints no text for those, but it prints the template

@@ -373,7 +373,8 @@ private:
 };
 
 /// The awaiter of context::done().
-class RINGO_API [[nodiscard("done waits for nothing until it is awaited")]] done_awaiter {
+class RINGO_API
+    [[nodiscard("done waits for nothing until it is awaited")]] RINGO_LAZY done_awaiter {
 public:
     explicit done_awaiter(context_state* c) noexcept : ctx_(c) {}
     done_awaiter(done_awaiter&& other) noexcept : ctx_(std::move(other.ctx_)) { ctx_.own(); }

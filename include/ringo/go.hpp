@@ -254,7 +254,7 @@ join_handle<T> go(task<T> t, spawn_site at = {}) {
 
 namespace detail {
 /// The awaiter of yield().
-class RINGO_API [[nodiscard("yield does nothing until it is awaited")]] yield_awaiter {
+class RINGO_API [[nodiscard("yield does nothing until it is awaited")]] RINGO_LAZY yield_awaiter {
 public:
     yield_awaiter() noexcept {}
     void attach(promise_base&) noexcept {}

@@ -42,7 +42,7 @@ decltype(auto) value_of(R& r) {
 
 /// or_return of a result.
 template <class R>
-class [[nodiscard("or_return does nothing until it is awaited")]] or_return_awaiter {
+class [[nodiscard("or_return does nothing until it is awaited")]] RINGO_LAZY or_return_awaiter {
 public:
     explicit or_return_awaiter(R r) noexcept(std::is_nothrow_move_constructible_v<R>)
         : result_(std::move(r)) {}
@@ -98,7 +98,7 @@ or_return_frame<R> await_for_or_return(A operation) {
 
 /// or_return of what yields a result.
 template <class R>
-class [[nodiscard("or_return does nothing until it is awaited")]] or_return_later
+class [[nodiscard("or_return does nothing until it is awaited")]] RINGO_LAZY or_return_later
     : or_return_link<R> {
 public:
     explicit or_return_later(or_return_frame<R> f) noexcept { this->child = f.frame; }

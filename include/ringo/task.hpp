@@ -33,7 +33,7 @@ class task_awaiter;
 /// The frame, parameters included, is destroyed before the awaiting task goes on.
 template <class T = void>
 class [[nodiscard(
-    "a ringo::task does nothing until it is awaited (co_await) or spawned (go)")]] task {
+    "a ringo::task does nothing until it is awaited (co_await) or spawned (go)")]] RINGO_LAZY task {
 public:
     using value_type = T;
 
@@ -49,7 +49,10 @@ public:
     ~task() { drop(); }
 
     /// False once moved from, awaited or spawned.
-    explicit operator bool() const noexcept { return frame_ != nullptr; }
+    bool valid() const noexcept { return frame_ != nullptr; }
+    RINGO_DELETED("ringo: a task is no condition: if (co_await f()) asks for its result, "
+                  "t.valid() whether it is still to be awaited",
+                  explicit operator bool() const);
 
     /// `co_await f()`, `co_await std::move(t)`: runs it; see above. **Cancel safety**: as an arm of
     /// a select that loses, it is cancelled and awaited, or has never started.

@@ -21,7 +21,7 @@ namespace detail {
 RINGO_API bool timer_wait(promise_base* frame, timer_node& t);
 
 /// The awaiter of sleep and sleep_until.
-class RINGO_API [[nodiscard("sleep does nothing until it is awaited")]] sleep_awaiter {
+class RINGO_API [[nodiscard("sleep does nothing until it is awaited")]] RINGO_LAZY sleep_awaiter {
 public:
     explicit sleep_awaiter(time_point until) noexcept : until_(until) {}
     sleep_awaiter(sleep_awaiter&& other) noexcept : until_(other.until_) {}
@@ -66,7 +66,8 @@ inline detail::sleep_awaiter sleep(duration d) noexcept {
 /// `co_await select(…, on(after(1s), …))` is the usual time-out; kept in a variable it is one
 /// budget for a whole loop. **Cancellation**, **cancel safety**: as sleep. **Thread safety**: that
 /// of a plain value.
-class [[nodiscard("after waits for nothing until it is awaited, or an arm of a select")]] timeout {
+class [[nodiscard(
+    "after waits for nothing until it is awaited, or an arm of a select")]] RINGO_LAZY timeout {
 public:
     /// Expires at `at`.
     explicit timeout(time_point at) noexcept : at_(at) {}

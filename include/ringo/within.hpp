@@ -103,7 +103,8 @@ namespace detail {
 /// What is given to finally: a task, or what makes one; the second may be plain, too.
 template <class F>
 struct step {
-    using made = std::invoke_result_t<F&>;
+    using made = typename std::conditional_t<std::is_invocable_v<F&>, std::invoke_result<F&>,
+                                             std::type_identity<F>>::type;
     static decltype(auto) start(F& f) { return f(); }
 };
 template <class T>

@@ -260,6 +260,7 @@ TEST_CASE("an adopted context is dropped again at the end, by return, exception 
             // A task that was given a context but never runs leaves nothing behind.
             {
                 const auto unused = free_value(mine);
+                CHECK(unused.valid());
                 CHECK(current_context() == before);
             }
             const context r2 = co_await service::fixed(mine);

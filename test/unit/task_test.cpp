@@ -64,7 +64,8 @@ TEST_CASE("an exception that leaves a task is rethrown where it is awaited") {
 TEST_CASE("a task that never ran is destroyed with its parameters") {
     {
         auto f = [](counted) -> task<> { co_return; };
-        task<> t = f(counted(1));
+        const task<> t = f(counted(1));
+        CHECK(t.valid());
         CHECK(counted::alive.load() == 1);
     }
     CHECK(counted::alive.load() == 0);

@@ -113,7 +113,7 @@ template <class T>
 class send_arm;
 
 template <class T>
-class recv_awaiter : public channel_awaiter<T> {
+class RINGO_LAZY recv_awaiter : public channel_awaiter<T> {
     using base = channel_awaiter<T>;
     using core = channel_core<T>;
     using item = channel_item<T>;
@@ -198,7 +198,7 @@ private:
 };
 
 template <class T>
-class send_awaiter : public channel_awaiter<T> {
+class RINGO_LAZY send_awaiter : public channel_awaiter<T> {
     using base = channel_awaiter<T>;
     using core = channel_core<T>;
     using item = channel_item<T>;

@@ -194,7 +194,7 @@ private:
 
 /// An arm that is awaited by itself.
 template <class Arm>
-class arm_awaiter {
+class RINGO_LAZY arm_awaiter {
 public:
     template <class... A>
     explicit arm_awaiter(const wait_ops& reason, A&&... a)
@@ -230,7 +230,7 @@ private:
 /// Arm::take_at_once tries, and of which Arm::granted makes the result. Arm::after_wait,
 /// where there is one, hears of the end of a wait.
 template <class Arm>
-class quick_awaiter {
+class RINGO_LAZY quick_awaiter {
 public:
     using request = typename Arm::request;
     explicit quick_awaiter(request q) noexcept : request_(q) {}

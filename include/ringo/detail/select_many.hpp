@@ -22,7 +22,7 @@ namespace ringo::detail {
 
 /// One recv for each of them.
 template <class T>
-class select_many {
+class RINGO_LAZY select_many {
 public:
     using value = typename recv_arm<T>::result;
     template <class Range>

@@ -37,7 +37,7 @@ inline constexpr bool is_channel_arm<on_arm<A, F>> = requires { A::of_channel; }
 
 /// select with arms and handlers that need no coroutine of their own.
 template <class R, class... On>
-class select_awaiter {
+class RINGO_LAZY select_awaiter {
     using list = arm_list<On...>;
     using ons = std::tuple<On...>;
 

@@ -21,7 +21,7 @@ namespace detail {
 using namespace ringo::detail;
 
 /// The awaiter of a file's operations.
-class RINGO_API file_awaiter : public fd_op {
+class RINGO_API RINGO_LAZY file_awaiter : public fd_op {
 public:
     enum class place : bool { at, end };
 

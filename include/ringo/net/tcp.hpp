@@ -124,7 +124,8 @@ private:
 namespace detail {
 
 /// What tcp_listener::accept returns: to be awaited, or an arm of a select.
-class RINGO_API [[nodiscard("accept does nothing until it is awaited")]] accept_operation {
+class RINGO_API
+    [[nodiscard("accept does nothing until it is awaited")]] RINGO_LAZY accept_operation {
 public:
     explicit accept_operation(fd_state* s) noexcept : state_(s) {}
     task_awaiter<ringo::result<tcp_stream>> operator co_await() const {

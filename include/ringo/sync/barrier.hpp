@@ -67,7 +67,7 @@ private:
 namespace detail {
 
 /// The step and the wait of barrier::arrive_and_wait.
-class RINGO_API barrier_arrival {
+class RINGO_API RINGO_LAZY barrier_arrival {
 public:
     explicit barrier_arrival(barrier& b) noexcept : b_(b) {}
     barrier_arrival(barrier_arrival&& other) noexcept : b_(other.b_) {}

@@ -7,10 +7,10 @@
 #include <ringo/detail/routine.hpp>
 #include <ringo/detail/spin_lock.hpp>
 #include <ringo/error.hpp>
-#include <ringo/within.hpp>
 #include <ringo/sync/mutex.hpp>
 #include <ringo/sync/rw_mutex.hpp>
 #include <ringo/task.hpp>
+#include <ringo/within.hpp>
 
 #include <atomic>
 #include <concepts>
@@ -113,7 +113,7 @@ struct guard_access<rw_mutex_shared_guard> {
 };
 
 /// The wait between unlock and lock.
-class RINGO_API cond_awaiter {
+class RINGO_API RINGO_LAZY cond_awaiter {
 public:
     enum class outcome : std::uint8_t {
         notified,

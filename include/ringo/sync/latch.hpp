@@ -94,7 +94,7 @@ private:
 };
 
 /// The step and the wait of latch::arrive_and_wait.
-class RINGO_API latch_arrival {
+class RINGO_API RINGO_LAZY latch_arrival {
 public:
     latch_arrival(latch& l, std::ptrdiff_t n) noexcept : l_(l), n_(n) {}
     latch_arrival(latch_arrival&& other) noexcept : l_(other.l_), n_(other.n_) {}

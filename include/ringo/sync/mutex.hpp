@@ -141,7 +141,7 @@ inline void mutex_guard::unlock() noexcept {
 namespace detail {
 
 /// The awaiter of mutex::lock.
-class RINGO_API mutex_awaiter : resume_hook {
+class RINGO_API RINGO_LAZY mutex_awaiter : resume_hook {
 public:
     // wait_node::kind: 0, or
     static constexpr std::uint8_t handed_over = 1;

@@ -244,7 +244,7 @@ protected:
 
 /// once::call. F is a reference for what the caller keeps.
 template <class F>
-class once_call : public once_awaiter<once_call<F>> {
+class RINGO_LAZY once_call : public once_awaiter<once_call<F>> {
 public:
     once_call(once_state& s, F&& f) noexcept(std::is_nothrow_move_constructible_v<F>)
         : once_awaiter<once_call>(s), f_(std::forward<F>(f)) {}
@@ -280,7 +280,7 @@ struct arm_of<once_call<F>> : std::type_identity<task_arm<task<>>> {};
 
 /// once_value's call.
 template <class T>
-class once_value_call : public once_awaiter<once_value_call<T>> {
+class RINGO_LAZY once_value_call : public once_awaiter<once_value_call<T>> {
     using result =
         std::conditional_t<std::is_void_v<T>, void, std::add_lvalue_reference_t<const T>>;
 

@@ -18,7 +18,7 @@
 namespace ringo::detail {
 
 /// The awaiter of read.
-class RINGO_API read_awaiter : public fd_op {
+class RINGO_API RINGO_LAZY read_awaiter : public fd_op {
 public:
     read_awaiter(fd_state* s, std::span<std::byte> b) noexcept;
     bool await_ready() const noexcept { return len == 0; }
@@ -30,7 +30,7 @@ private:
 };
 
 /// The awaiter of write and writev.
-class RINGO_API write_awaiter : public fd_op {
+class RINGO_API RINGO_LAZY write_awaiter : public fd_op {
 public:
     write_awaiter(fd_state* s, std::span<const std::byte> b) noexcept;
     write_awaiter(fd_state* s, std::span<const std::span<const std::byte>> parts);
