@@ -2,6 +2,7 @@
 // Owns the context: a tree of cancellation, deadlines, causes and values, as Go's package context.
 #pragma once
 
+#include <ringo/clock.hpp>
 #include <ringo/config.hpp>
 #include <ringo/detail/fence.hpp>
 #include <ringo/detail/routine.hpp>
@@ -9,7 +10,6 @@
 #include <ringo/error.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -21,11 +21,6 @@ namespace ringo {
 
 class context;
 class cancel_func;
-
-/// Instants are of the monotonic clock.
-using time_point = std::chrono::steady_clock::time_point;
-/// Durations; nanoseconds.
-using duration = std::chrono::steady_clock::duration;
 
 namespace detail {
 struct promise_base;
@@ -324,9 +319,6 @@ RINGO_API bool is_canceled(const std::exception_ptr& e) noexcept;
 
 /// err() of the routine's current context, for operations with an error channel.
 RINGO_API std::error_code cancel_error(const routine* r) noexcept;
-/// now + d, saturating.
-RINGO_API time_point deadline_after(duration d) noexcept;
-
 /// Publishes a wait whose nodes are enqueued, under the locks of their sources, and looks at the
 /// current context. @return false when it is cancelled and nobody else has claimed the wait: the
 /// phase is then `canceled`, and the caller takes its nodes out and does not suspend

@@ -94,7 +94,7 @@ inline std::string context_text(const context& c) {
         return e.message();
     }
     if (const auto at = c.deadline()) {
-        return "live, " + duration_text(*at - std::chrono::steady_clock::now()) + " left";
+        return "live, " + duration_text(*at - ringo::now()) + " left";
     }
     return "live";
 }

@@ -6,13 +6,16 @@
 #include <ringo/blocking.hpp>
 #include <ringo/channel.hpp>
 #include <ringo/check.hpp>
+#include <ringo/clock.hpp>
 #include <ringo/context.hpp>
 #include <ringo/debug/dump.hpp>
 #include <ringo/error.hpp>
 #include <ringo/fs/file.hpp>
 #include <ringo/go.hpp>
+#include <ringo/metrics.hpp>
 #include <ringo/net/address.hpp>
 #include <ringo/net/tcp.hpp>
+#include <ringo/options.hpp>
 #include <ringo/or_return.hpp>
 #include <ringo/result.hpp>
 #include <ringo/runtime.hpp>

@@ -1,87 +1,39 @@
 // SPDX-License-Identifier: BSL-1.0
-// Owns the runtime: its options, run(), and runtimes embedded in other programs.
+// Owns the runtime: run(), runtimes embedded in other programs, and the handle on the one at hand.
 #pragma once
 
 #include <ringo/blocking.hpp>
 #include <ringo/config.hpp>
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
+#include <ringo/metrics.hpp>
+#include <ringo/options.hpp>
 #include <ringo/scope.hpp>
 #include <ringo/spawn_site.hpp>
 #include <ringo/task.hpp>
 #include <ringo/when_all.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <type_traits>
 
 namespace ringo {
 
 namespace detail {
-class io_provider;
-}
-
-/// Which way of doing I/O a runtime uses.
-enum class backend : std::uint8_t {
-    automatic,  ///< io_uring where the system allows it, else epoll, with one line on stderr
-    uring,      ///< io_uring, or fail
-    epoll,      ///< epoll, and threads for files
-};
-
-/// How a runtime is set up; everything has a sane default.
-///
-/// The environment variables RINGO_WORKERS and RINGO_BACKEND (auto, uring, epoll) take the place of
-/// `workers` and `io` where these are left at their defaults.
-struct options {
-    /// Threads that run tasks. 0: RINGO_WORKERS, else what the CPU affinity and the cgroup's CPU
-    /// quota allow.
-    unsigned workers = 0;
-    /// How I/O is done. automatic: RINGO_BACKEND, else io_uring if possible.
-    backend io = backend::automatic;
-    /// run() turns the first SIGINT or SIGTERM into cancellation of the root context (the second
-    /// one kills), SIGQUIT into a dump of all tasks, and ignores SIGPIPE and SIGXFSZ: the write
-    /// fails instead, with EPIPE or EFBIG. Afterwards all is as it was before.
-    bool handle_signals = true;
-    /// Entries of each worker's submission queue; a power of two. Halved by itself while the system
-    /// has no memory for it.
-    unsigned ring_entries = 256;
-    /// Threads for blocking() at most.
-    unsigned blocking_threads = 512;
-    /// A task that holds its thread for this long is handed off: its worker's other tasks, timers
-    /// and I/O move to another thread.
-    std::chrono::milliseconds handoff_after{10};
-    /// @private
-    detail::io_provider* io_from = nullptr;  // instead of the kernel; not owned
-};
-
-/// Counters of a runtime, summed over its workers; each is read without a pause of the others.
-struct metrics {
-    unsigned workers = 0;                ///< threads that run tasks at a time
-    unsigned threads = 0;                ///< workers and spares, without the blocking pool
-    std::string backend;                 ///< "uring" or "epoll"
-    std::uint64_t tasks = 0;             ///< alive now
-    std::uint64_t resumes = 0;           ///< times a task was given a worker
-    std::uint64_t steals = 0;            ///< successful ones
-    std::uint64_t parks = 0;             ///< times a worker went to sleep
-    std::uint64_t handoffs = 0;          ///< blocked workers whose work moved
-    std::uint64_t queue_overflows = 0;   ///< run queues spilled to the global one
-    std::uint64_t io_submitted = 0;      ///< operations handed to the kernel
-    std::uint64_t io_completed = 0;      ///< operations answered
-    std::uint64_t io_in_flight = 0;      ///< operations the kernel has now
-    std::uint64_t io_enters = 0;         ///< system calls of the driver
-    std::uint64_t sq_full = 0;           ///< submissions that had to make room first
-    std::uint64_t cq_overflows = 0;      ///< times completions did not fit their queue
-    std::uint64_t io_retries = 0;        ///< EINTR, EAGAIN, EBUSY, ENOMEM survived
-    std::uint64_t timers = 0;            ///< armed now
-    std::uint64_t failures_dropped = 0;  ///< of task arms that lost a select without handlers
-    std::uint64_t frame_pool_bytes = 0;  ///< obtained for frames, over all runtimes
-};
-
-namespace detail {
 class runtime_core;
 struct runtime_access;
+
+/// What starts `f`, a callable or a task, in the runtime that an outside_spawn names.
+template <class F>
+auto go_here(F& f) {
+    return [&f](spawn_site by, auto&&... args) {
+        if constexpr (is_task<F>::value) {
+            return ringo::go(std::move(f), by);
+        } else {
+            return go_at(by, std::move(f), std::move(args)...);
+        }
+    };
+}
 }  // namespace detail
 
 /// An executor: workers, timers, I/O. Most programs use run() and never name it.
@@ -110,14 +62,7 @@ public:
     auto go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
             I i = I(), spawn_site at = {}) {
         const detail::outside_spawn here(core());
-        const auto start = [&f](spawn_site by, auto&&... args) {
-            if constexpr (detail::is_task<F>::value) {
-                return ringo::go(std::move(f), by);
-            } else {
-                return detail::go_at(by, std::move(f), std::move(args)...);
-            }
-        };
-        return detail::with_given(start, at, a, b, c, d, e, g, h, i);
+        return detail::with_given(detail::go_here(f), at, a, b, c, d, e, g, h, i);
     }
     /// With more than eight, of which a dump shows no "spawned by".
     template <class F, class... Args>
@@ -167,6 +112,47 @@ private:
     detail::runtime_core* core() const noexcept { return core_.get(); }
     std::unique_ptr<detail::runtime_core> core_;
 };
+
+/// A runtime from inside: for what has to start tasks later, from wherever it will be called then.
+///
+/// It does not keep the runtime. Copies are handles on the same one.
+/// **Thread safety**: every member may be called from any thread, also on the same object, and also
+/// after the end of the runtime.
+class RINGO_API runtime_handle {
+public:
+    /// As runtime::go: under the root context.
+    /// @throws as ringo::go; ringo::canceled when the runtime destroys its tasks, or is gone
+    template <class F, class A = detail::none, class B = detail::none, class C = detail::none,
+              class D = detail::none, class E = detail::none, class G = detail::none,
+              class H = detail::none, class I = detail::none>
+    auto go(F f, A a = A(), B b = B(), C c = C(), D d = D(), E e = E(), G g = G(), H h = H(),
+            I i = I(), spawn_site at = {}) const {
+        const detail::outside_spawn here(serial_);
+        return detail::with_given(detail::go_here(f), at, a, b, c, d, e, g, h, i);
+    }
+    /// With more than eight, of which a dump shows no "spawned by".
+    template <class F, class... Args>
+        requires(sizeof...(Args) > 8)
+    auto go(F f, Args... args) const {
+        const detail::outside_spawn here(serial_);
+        return detail::go_at(std::source_location(), std::move(f), std::move(args)...);
+    }
+    /// The context tasks started from outside run under; cancelled once the runtime has ended.
+    const context& root() const noexcept { return root_; }
+    /// What it has done so far; zeros when it is gone.
+    metrics stats() const;
+
+private:
+    friend runtime_handle this_runtime();
+    explicit runtime_handle(detail::runtime_core& core);
+    std::uint64_t serial_;
+    context root_;
+};
+
+/// The runtime of the running task, or of the thread's blocking() call; under run(), too.
+///
+/// @throws std::logic_error outside of any
+RINGO_API runtime_handle this_runtime();
 
 namespace detail {
 template <class F>

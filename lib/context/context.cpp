@@ -507,7 +507,7 @@ cancelable_context with_deadline(const context& parent, time_point at, std::exce
     if (s->phase.load() != detail::context_state::live) {
         return result;
     }
-    if (at <= std::chrono::steady_clock::now()) {
+    if (at <= now()) {
         s->cancel(errc::deadline_exceeded, s->deadline_cause);
         return result;
     }

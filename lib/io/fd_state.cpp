@@ -150,7 +150,7 @@ bool fd_state::moves(deadline_timer& t) noexcept {
 
 void fd_state::set_deadline(direction d, time_point at) {
     const bool none = at == time_point::max();
-    const bool past = !none && at <= std::chrono::steady_clock::now();
+    const bool past = !none && at <= now();
     deadline_timer* fresh = nullptr;
     if (!none && !past) {
         fresh = new deadline_timer();

@@ -12,6 +12,7 @@
 #include "sched.hpp"
 
 #include <ringo/debug/dump.hpp>
+#include <ringo/go.hpp>
 
 #include <fmt/core.h>
 

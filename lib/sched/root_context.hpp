@@ -5,6 +5,8 @@
 #include "../context/cancel_state.hpp"
 #include "sched.hpp"
 
+#include <ringo/runtime.hpp>
+
 namespace ringo::detail {
 
 struct root_context final : cancel_state {

@@ -26,7 +26,23 @@ namespace ringo::detail {
 spawn_scope::spawn_scope(runtime_core* core) noexcept : before_(this_thread().outside) {
     this_thread().outside = core;
 }
-outside_spawn::outside_spawn(runtime_core* core) : spawn_scope(core) {
+void spawn_scope::name(runtime_core* core) noexcept { this_thread().outside = core; }
+outside_spawn::outside_spawn(runtime_core* core) : spawn_scope(core) { hold(core); }
+outside_spawn::outside_spawn(std::uint64_t serial) : spawn_scope(this_thread().outside) {
+    const machine* const m = this_machine();
+    if (m != nullptr && m->rt->serial == serial) {
+        name(m->rt);
+        return;
+    }
+    const std::lock_guard alive(runtimes_mutex);  // until it is held
+    runtime_core* const core = runtime_of(serial);
+    if (core == nullptr || core->life.load(std::memory_order_acquire) != runtime_life::up) {
+        throw canceled(make_error_code(errc::canceled));
+    }
+    name(core);
+    hold(core);
+}
+void outside_spawn::hold(runtime_core* core) {
     const machine* const m = this_machine();
     if (m != nullptr && m->rt == core) {
         return;  // one of its tasks, or a destructor at its end

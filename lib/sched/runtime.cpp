@@ -161,11 +161,24 @@ runtime_core::runtime_core(const options& o) : opts(o), serial(next_serial()) {
     }
 }
 
+namespace {
+/// Where a machine's stream begins; not 0, where it would stay. The finalizer of splitmix64
+/// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) keeps streams of
+/// neighbouring numbers apart.
+std::uint64_t random_start(std::uint64_t seed, std::size_t machine) noexcept {
+    std::uint64_t z = (seed != 0 ? seed : static_cast<std::uint64_t>(now_ns())) +
+                      0x9e3779b97f4a7c15U * (machine + 1);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return (z ^ (z >> 31)) | 1;
+}
+}  // namespace
+
 void runtime_core::start_machine(processor* p) {
     const std::lock_guard guard(machines_mutex);
     machine& m = machines.emplace_back();
     m.rt = this;
-    m.rng = 0x9e3779b97f4a7c15U * (machines.size() + 1) ^ static_cast<std::uint64_t>(now_ns());
+    m.rng = random_start(opts.seed, machines.size());
     m.last = p;
     m.p.store(p, std::memory_order_relaxed);
     p->owner.store(&m, std::memory_order_release);
@@ -249,18 +262,23 @@ std::uint64_t serial_at_hand() noexcept {
     return rt != nullptr ? rt->serial : 0;
 }
 
+runtime_core* runtime_of(std::uint64_t serial) noexcept {
+    for (const auto& e : runtime_table) {
+        runtime_core* const some = e.load(std::memory_order_relaxed);
+        if (some != nullptr && some->serial == serial) {
+            return some;
+        }
+    }
+    return nullptr;
+}
+
 bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg) {
     const machine* const m = this_machine();
     runtime_core* rt = m != nullptr && m->rt->serial == serial ? m->rt : nullptr;
     std::unique_lock<std::mutex> alive(runtimes_mutex, std::defer_lock);
     if (rt == nullptr) {
         alive.lock();
-        for (const auto& e : runtime_table) {
-            runtime_core* const some = e.load(std::memory_order_relaxed);
-            if (some != nullptr && some->serial == serial) {
-                rt = some;
-            }
-        }
+        rt = runtime_of(serial);
         if (rt == nullptr || rt->stopping()) {
             return false;
         }
@@ -313,12 +331,39 @@ void timer_arm_or_keep(timer_node& n) {
     }
 }
 
-time_point deadline_after(duration d) noexcept {
-    const time_point now = std::chrono::steady_clock::now();
-    if (d > duration::zero() && now > time_point::max() - d) {
-        return time_point::max();
+metrics runtime_core::metrics_now() {
+    metrics s;
+    s.workers = static_cast<unsigned>(procs.size());
+    s.backend = used_backend;
+    {
+        const std::lock_guard guard(machines_mutex);
+        s.threads = static_cast<unsigned>(machines.size());
     }
-    return now + d;
+    for_each_routine(
+        index,
+        [](const found_routine& f, void* n) {
+            *static_cast<std::uint64_t*>(n) += f.ended ? 0 : 1;
+        },
+        &s.tasks);
+    for (const processor* p : procs) {
+        s.resumes += p->runs.load(std::memory_order_relaxed);
+        s.steals += p->steals.load(std::memory_order_relaxed);
+        s.parks += p->parks.load(std::memory_order_relaxed);
+        s.queue_overflows += p->overflow.load(std::memory_order_relaxed);
+        s.timers += p->timers->size();
+        const driver_stats& d = p->io->stats();
+        s.io_submitted += d.submitted.load(std::memory_order_relaxed);
+        s.io_completed += d.completed.load(std::memory_order_relaxed);
+        s.io_enters += d.enters.load(std::memory_order_relaxed);
+        s.sq_full += d.sq_full.load(std::memory_order_relaxed);
+        s.cq_overflows += d.overflows.load(std::memory_order_relaxed);
+        s.io_retries += d.retries.load(std::memory_order_relaxed);
+    }
+    s.io_in_flight = s.io_submitted - s.io_completed;
+    s.failures_dropped = failures_dropped.load(std::memory_order_relaxed);
+    s.handoffs = handoffs.load(std::memory_order_relaxed);
+    s.frame_pool_bytes = frame_pool_bytes();
+    return s;
 }
 
 }  // namespace detail
@@ -336,39 +381,26 @@ detail::program_runtime::program_runtime(const options& o) try : runtime(o) {
 
 context runtime::root() const noexcept { return detail::context_access::share(core_->root); }
 
-metrics runtime::stats() const {
-    metrics s;
-    s.workers = static_cast<unsigned>(core_->procs.size());
-    s.backend = core_->used_backend;
-    {
-        const std::lock_guard guard(core_->machines_mutex);
-        s.threads = static_cast<unsigned>(core_->machines.size());
+metrics runtime::stats() const { return core_->metrics_now(); }
+
+runtime_handle::runtime_handle(detail::runtime_core& core)
+    : serial_(core.serial), root_(detail::context_access::share(core.root)) {}
+
+metrics runtime_handle::stats() const {
+    const std::lock_guard alive(detail::runtimes_mutex);
+    detail::runtime_core* const rt = detail::runtime_of(serial_);
+    const bool is_up =
+        rt != nullptr && rt->life.load(std::memory_order_acquire) == detail::runtime_life::up;
+    return is_up ? rt->metrics_now() : metrics();
+}
+
+runtime_handle this_runtime() {
+    const detail::thread_state& ts = detail::this_thread();
+    detail::runtime_core* const rt = ts.m != nullptr ? ts.m->rt : ts.serves;
+    if (rt == nullptr) {
+        throw std::logic_error("ringo::this_runtime: not inside a runtime");
     }
-    detail::for_each_routine(
-        core_->index,
-        [](const detail::found_routine& f, void* n) {
-            *static_cast<std::uint64_t*>(n) += f.ended ? 0 : 1;
-        },
-        &s.tasks);
-    for (const detail::processor* p : core_->procs) {
-        s.resumes += p->runs.load(std::memory_order_relaxed);
-        s.steals += p->steals.load(std::memory_order_relaxed);
-        s.parks += p->parks.load(std::memory_order_relaxed);
-        s.queue_overflows += p->overflow.load(std::memory_order_relaxed);
-        s.timers += p->timers->size();
-        const detail::driver_stats& d = p->io->stats();
-        s.io_submitted += d.submitted.load(std::memory_order_relaxed);
-        s.io_completed += d.completed.load(std::memory_order_relaxed);
-        s.io_enters += d.enters.load(std::memory_order_relaxed);
-        s.sq_full += d.sq_full.load(std::memory_order_relaxed);
-        s.cq_overflows += d.overflows.load(std::memory_order_relaxed);
-        s.io_retries += d.retries.load(std::memory_order_relaxed);
-    }
-    s.io_in_flight = s.io_submitted - s.io_completed;
-    s.failures_dropped = core_->failures_dropped.load(std::memory_order_relaxed);
-    s.handoffs = core_->handoffs.load(std::memory_order_relaxed);
-    s.frame_pool_bytes = detail::frame_pool_bytes();
-    return s;
+    return runtime_handle(*rt);
 }
 
 }  // namespace ringo

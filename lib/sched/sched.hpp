@@ -18,6 +18,7 @@
 // settles the matter under handoff_mutex before it acts on it (only the worker's loop needs to).
 #pragma once
 
+#include "../base/clock.hpp"
 #include "../driver/driver.hpp"
 #include "global_queue.hpp"
 #include "run_queue.hpp"
@@ -26,7 +27,8 @@
 
 #include <ringo/context.hpp>
 #include <ringo/detail/promise.hpp>
-#include <ringo/runtime.hpp>
+#include <ringo/metrics.hpp>
+#include <ringo/options.hpp>
 
 #include <array>
 #include <atomic>
@@ -43,8 +45,6 @@ namespace ringo::detail {
 struct machine;
 struct processor;
 class blocking_pool;
-
-std::int64_t now_ns() noexcept;
 
 /// What the worker does with a routine once its frame has returned to the loop.
 enum class after_resume : std::uint8_t { nothing, finished, again, yield };
@@ -220,6 +220,7 @@ public:
     void worker_main(machine& m) noexcept;
     /// Null: the runtime stops, or the processor has been handed off meanwhile.
     routine* find_runnable(machine& m, processor& p) noexcept;
+    metrics metrics_now();
     void run_routine(machine& m, routine* r) noexcept;
     void drop_routine(machine& m, routine* r) noexcept;
     processor* settle_ownership(machine& m) noexcept;
@@ -310,7 +311,7 @@ public:
     std::atomic<bool> monitor_asleep{false};
     std::atomic<std::uint64_t> handoffs{0};
     std::atomic<std::uint64_t> failures_dropped{0};  // see drop_failure
-    std::atomic<unsigned> signals{0};  // pending, for the monitor
+    std::atomic<unsigned> signals{0};                // pending, for the monitor
 
     root_context* root = nullptr;
     std::unique_ptr<blocking_pool> pool;
@@ -334,6 +335,8 @@ extern std::mutex watch_mutex;
 runtime_core* runtime_at_hand() noexcept;
 /// The serial number of that one, or 0. From any thread.
 std::uint64_t serial_at_hand() noexcept;
+/// The one of that serial number, or null. With runtimes_mutex.
+runtime_core* runtime_of(std::uint64_t serial) noexcept;
 /// Starts the routine that `make` makes, in the runtime of that serial number, from any thread.
 /// @return false, and nothing is made, when that runtime has ended or is about to
 bool spawn_from(std::uint64_t serial, routine* (*make)(void*), void* arg);

@@ -191,7 +191,7 @@ void runtime::shutdown(duration grace) {
         return;
     }
     const time_point end = detail::deadline_after(grace);
-    while (std::chrono::steady_clock::now() < end && stats().tasks != 0) {
+    while (now() < end && stats().tasks != 0) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     core_->stop();

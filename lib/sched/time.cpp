@@ -39,7 +39,7 @@ bool sleep_awaiter::suspend() {
         r->begin(wait_phase::canceled);
         return false;
     }
-    if (until_ <= std::chrono::steady_clock::now()) {
+    if (until_ <= now()) {
         return false;
     }
     timer_.when =

@@ -6,6 +6,8 @@
 #include "blocking_pool.hpp"
 #include "threads.hpp"
 
+#include <ringo/go.hpp>
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -30,12 +32,6 @@ std::uint64_t next_random(machine& m) noexcept {
     return m.rng;
 }
 }  // namespace
-
-std::int64_t now_ns() noexcept {
-    timespec t;
-    ::clock_gettime(CLOCK_MONOTONIC, &t);
-    return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
-}
 
 machine* this_machine() noexcept { return this_thread().m; }
 std::uint64_t next_random() noexcept { return next_random(*this_machine()); }

@@ -34,7 +34,7 @@ void drop_failure(std::exception_ptr failure, bool report) noexcept {
 // --- timers -------------------------------------------------------------------------------------
 
 bool timeout_arm::prepare(bool may_wait) {
-    due_ = at_ <= std::chrono::steady_clock::now();
+    due_ = at_ <= ringo::now();
     home_ = this_machine()->last;
     // One that cannot expire any more and will not wait needs no lock.
     lock_ = due_ || may_wait ? key(home_->timers->lock()) : 0;

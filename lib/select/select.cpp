@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The algorithm of select; the argument is in select_arm.hpp.
 #include <ringo/detail/select_arm.hpp>
+#include <ringo/go.hpp>
 
 #include "../context/cancel_state.hpp"
 #include "../sched/sched.hpp"

@@ -9,8 +9,8 @@
 #include <ringo/sync/limiter.hpp>
 
 #include <ringo/error.hpp>
-#include <ringo/scope.hpp>
 #include <ringo/time.hpp>
+#include <ringo/within.hpp>
 
 #include "../sched/sched.hpp"
 
@@ -29,8 +29,6 @@ namespace ringo {
 namespace {
 
 using seconds = std::chrono::duration<double>;
-
-time_point now() noexcept { return time_point(std::chrono::nanoseconds(detail::now_ns())); }
 
 /// Nanoseconds from the earlier time to the later, however far they are apart.
 double between(time_point from, time_point to) noexcept {

@@ -41,5 +41,12 @@ for path in sorted(p for folder in ("io", "net", "fs") for p in (root / "lib" / 
     for n, line in enumerate(path.read_text().splitlines(), 1):
         if m := CALLS.search(line.split("//")[0]):
             bad.append(f"{path.relative_to(root).as_posix()}:{n}: ::{m[1]} is for lib/driver, see system_calls.hpp")
+# Whoever plays the clock has to see every look at it: see lib/base/clock.hpp.
+CLOCKS = re.compile(r"_clock::now\(|\bclock_gettime\(|\bgettimeofday\(|(?<![\w.>])time\((nullptr|NULL|0)\)")
+for path in sorted(p for top in ("include", "lib") for p in (root / top).rglob("*.[ch]pp")):
+    rel = path.relative_to(root).as_posix()
+    for n, line in enumerate(path.read_text().splitlines(), 1):
+        if rel != "lib/base/clock.cpp" and CLOCKS.search(line.split("//")[0]):
+            bad.append(f"{rel}:{n}: the clock is ringo::now(), or now_ns() of lib/base/clock.hpp")
 print("\n".join(bad) or "layers: fine")
 sys.exit(1 if bad else 0)

@@ -82,6 +82,11 @@ runtime_core* runtime_at(std::uint8_t) noexcept { return nullptr; }
 runtime_core* runtime_at_hand() noexcept { return nullptr; }
 void io_cancel(routine*, std::uint64_t) noexcept {}
 time_point deadline_after(duration) noexcept { return {}; }
+}  // namespace ringo::detail
+namespace ringo {
+time_point now() noexcept { return {}; }
+}  // namespace ringo
+namespace ringo::detail {
 machine* this_machine() noexcept {
     static auto* const m = new machine();
     return m;

@@ -50,11 +50,14 @@ void* operator new(std::size_t n, std::model_nothrow_t) noexcept {
 
 #include "sched/sched.hpp"
 
+#include <ringo/runtime.hpp>
+
 // Only for its walk over all routines.
 #define this_thread frame_pool_thread
 #include "coro/frame_pool.cpp"
 #undef this_thread
 
+#include "base/clock.cpp"
 #include "driver/complete.cpp"
 #include "sched/idle.cpp"
 #include "sched/timer_heap.cpp"

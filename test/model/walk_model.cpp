@@ -16,6 +16,7 @@
 
 #include "base/errors.cpp"
 #include "base/wait_queue.cpp"
+#include "context/canceled.cpp"
 #include "context/context.cpp"
 #include "coro/frame_pool.cpp"
 #include "sched/blocking_pool.hpp"
@@ -32,9 +33,12 @@ rl::generic_event* woken = nullptr;
 
 namespace ringo {
 runtime::runtime(const options&) {}
+time_point now() noexcept { return {}; }
 }  // namespace ringo
 namespace ringo::detail {
 bool asymmetric_barrier = true;
+std::mutex runtimes_mutex;
+runtime_core* runtime_of(std::uint64_t) noexcept { return nullptr; }
 runtime_core* runtime_at(std::uint8_t i) noexcept { return runtimes[i]; }
 runtime_core::runtime_core(const options& o) : opts(o) {}
 runtime_core::~runtime_core() = default;

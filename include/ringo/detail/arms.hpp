@@ -30,7 +30,7 @@ public:
     bool commit(wake_list& woken) noexcept override;
     bool link() override;
     void unlink() noexcept override;
-    bool take_now() const noexcept { return at_ <= std::chrono::steady_clock::now(); }
+    bool take_now() const noexcept { return at_ <= ringo::now(); }
     time_point take() const noexcept { return at_; }
 
 private:

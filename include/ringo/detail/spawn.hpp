@@ -123,6 +123,7 @@ class RINGO_API spawn_scope {
 public:
     explicit spawn_scope(runtime_core* core) noexcept;
     ~spawn_scope();
+    void name(runtime_core* core) noexcept;
     spawn_scope(const spawn_scope&) = delete;
     spawn_scope& operator=(const spawn_scope&) = delete;
 
@@ -135,12 +136,15 @@ private:
 class RINGO_API outside_spawn : spawn_scope {
 public:
     explicit outside_spawn(runtime_core* core);
+    /// In the one of that serial number. @throws canceled when there is none any more
+    explicit outside_spawn(std::uint64_t serial);
     ~outside_spawn();
     outside_spawn(const outside_spawn&) = delete;
     outside_spawn& operator=(const outside_spawn&) = delete;
 
 private:
-    runtime_core* core_ = nullptr;
+    void hold(runtime_core* core);
+    runtime_core* core_ = nullptr;  // held
 };
 
 template <class T>
