@@ -5,8 +5,8 @@
 
 #include <ringo/net/tcp.hpp>
 #include <ringo/result.hpp>
-#include <ringo/within.hpp>
 #include <ringo/task.hpp>
+#include <ringo/within.hpp>
 
 #include <array>
 #include <chrono>

@@ -341,9 +341,7 @@ metrics runtime_core::metrics_now() {
     }
     for_each_routine(
         index,
-        [](const found_routine& f, void* n) {
-            *static_cast<std::uint64_t*>(n) += f.ended ? 0 : 1;
-        },
+        [](const found_routine& f, void* n) { *static_cast<std::uint64_t*>(n) += f.ended ? 0 : 1; },
         &s.tasks);
     for (const processor* p : procs) {
         s.resumes += p->runs.load(std::memory_order_relaxed);

@@ -4,8 +4,8 @@
 
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
-#include <ringo/within.hpp>
 #include <ringo/time.hpp>
+#include <ringo/within.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -5,8 +5,8 @@
 #include "server.hpp"
 
 #include <ringo/context.hpp>
-#include <ringo/within.hpp>
 #include <ringo/time.hpp>
+#include <ringo/within.hpp>
 
 #include <fmt/format.h>
 

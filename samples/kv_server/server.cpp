@@ -7,8 +7,8 @@
 #include <ringo/context.hpp>
 #include <ringo/go.hpp>
 #include <ringo/scope.hpp>
-#include <ringo/within.hpp>
 #include <ringo/time.hpp>
+#include <ringo/within.hpp>
 
 #include <fmt/format.h>
 
