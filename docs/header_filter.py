@@ -18,12 +18,12 @@ MODULES = {
     "blocking.hpp": "tasks", "spawn_site.hpp": "tasks",
     "channel.hpp": "channels",
     "select.hpp": "select", "selectable.hpp": "select",
-    "context.hpp": "context", "after_func.hpp": "context", "stop_token.hpp": "context",
+    "context.hpp": "context", "within.hpp": "context", "check.hpp": "context", "after_func.hpp": "context", "stop_token.hpp": "context",
     "sync": "sync",
-    "time.hpp": "time", "timer.hpp": "time", "ticker.hpp": "time",
+    "clock.hpp": "time", "time.hpp": "time", "timer.hpp": "time", "ticker.hpp": "time",
     "io.hpp": "io", "io": "io", "net": "io", "fs": "io", "os": "io", "tls": "io",
-    "runtime.hpp": "runtime", "config.hpp": "runtime", "debug": "runtime", "sim": "runtime",
-    "result.hpp": "errors", "error.hpp": "errors", "format.hpp": "errors",
+    "runtime.hpp": "runtime", "options.hpp": "runtime", "metrics.hpp": "runtime", "config.hpp": "runtime", "debug": "runtime", "sim": "runtime",
+    "result.hpp": "errors", "or_return.hpp": "errors", "error.hpp": "errors", "format.hpp": "errors",
 }
 
 
