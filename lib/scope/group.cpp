@@ -54,7 +54,7 @@ void group_state::add(routine* r, bool helper) {
             ++helpers_;
         } else if (running_ == 0 || running_ < limit_.load(std::memory_order_relaxed)) {
             ++running_;
-        } else if (context_access::state(tasks_)->is_cancelled()) {
+        } else if (failed_ || context_access::state(tasks_)->is_cancelled()) {
             r->set_flag(routine::dropped, true);
             ++running_;
         } else {
@@ -121,7 +121,8 @@ waiter* group_state::take_backlog() noexcept {
     if (first == nullptr) {
         return nullptr;
     }
-    const bool all = context_access::state(tasks_)->is_cancelled();
+    // The first failure is about to cancel it.
+    const bool all = failed_ || context_access::state(tasks_)->is_cancelled();
     for (waiter* w = first; w != nullptr; w = w->next) {
         auto* const r = static_cast<routine*>(w);
         r->end_wait();
