@@ -246,8 +246,8 @@ TEST_CASE("scopes and groups spawned and cancelled all the time") {
                                 g.limit(most);
                             }
                             for (unsigned k = 0; k < 10; ++k) {
-                                ++started;
                                 g.go([&, k, c = counted(1)]() -> task<> {
+                                    ++started;
                                     try {
                                         if (k % 2 == 0) {
                                             co_await yield();
