@@ -90,7 +90,8 @@ struct join_access;
 /// `co_await h` waits for its end and yields its value or rethrows its exception; a second await
 /// throws std::logic_error. Dropping the handle detaches the task: it goes on, and an exception
 /// that then leaves it ends the program, because nobody could ever see it; but a ringo::canceled
-/// ends it quietly, if the context it was started under is done.
+/// ends it quietly, if the context it was started under is done. A handle that goes because the
+/// runtime ends reports nothing.
 ///
 /// **Resumes** on a worker, after the task's frame is gone. **Cancellation**: throws
 /// ringo::canceled; the handle stays valid and the task goes on. **Cancel safety**: a handle that

@@ -491,7 +491,11 @@ void join_word::detach(routine* r) noexcept {
     if (error == nullptr && r->ext != nullptr && r->ext->slot != nullptr) {
         error = r->ext->slot->error;
     }
-    if (error != nullptr && !r->flag(routine::quiet)) {
+    // Who would have taken the failure of a task may be destroyed, handle and all, because the
+    // runtime ends: the program has not dropped it.
+    const machine* const m = this_machine();
+    const bool taken_down = m != nullptr && m->takes_down;
+    if (error != nullptr && !r->flag(routine::quiet) && !taken_down) {
         die_unhandled(error, {}, spawned);
     }
     release(r);

@@ -107,6 +107,7 @@ struct alignas(64) machine {
     std::uint64_t rng = 0;
     machine* older = nullptr;  // see runtime_core::newest
     std::uint32_t tid = 0;     // the kernel's name of its thread, for debuggers
+    bool takes_down = false;   // runs nothing any more, but destroys what is left: see teardown
     // While spare:
     processor* offered = nullptr;
     bool leave = false;

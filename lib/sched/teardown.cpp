@@ -52,6 +52,7 @@ void runtime_core::teardown() noexcept {
     self.rt = this;
     self.last = procs.empty() ? nullptr : procs.front();  // for timers that they start
     self.leave = true;
+    self.takes_down = true;
     thread_state& ts = this_thread();
     machine* const before = std::exchange(ts.m, &self);
     std::vector<routine*>& left = to_destroy;

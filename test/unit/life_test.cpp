@@ -17,6 +17,7 @@
 #include <deque>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 
@@ -164,6 +165,30 @@ TEST_CASE("a task that looks at its context in a loop ends when the runtime is d
         co_return;
     });
     until([&] { return started.load(); });
+    rt.reset();
+}
+
+TEST_CASE("a failure that nobody has taken yet when its runtime ends does not end the program") {
+    const ringo::test::watchdog dog;
+    std::optional<runtime> rt(std::in_place, options{.workers = 1});
+    std::atomic<bool> waits{false};
+    rt->go([&]() -> task<> {
+        auto fails = go([]() -> task<> {
+            throw std::runtime_error("taken later");
+            co_return;
+        });
+        auto times_out = go([]() -> task<> { co_await within(0s, sleep(1h)); });
+        const auto keeps = [](join_handle<>& h) -> task<> { co_await h; };
+        co_await yield();
+        auto joins = go([&]() -> task<> {
+            waits = true;
+            co_await sleep(1h);
+            co_await keeps(fails);
+            co_await keeps(times_out);
+        });
+        co_await joins;
+    });
+    until([&] { return waits.load(); });
     rt.reset();
 }
 
