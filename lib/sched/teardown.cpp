@@ -103,13 +103,13 @@ void runtime_core::teardown() noexcept {
                 continue;
             }
             // Somebody outside may hold the handle; it finds the task cancelled.
-            const std::exception_ptr error =
+            std::exception_ptr error =
                 std::make_exception_ptr(canceled(make_error_code(errc::canceled)));
             r->set_flag(routine::threw_canceled | routine::quiet, true);
             if (r->ext != nullptr && r->ext->slot != nullptr) {
-                r->ext->slot->error = error;
+                r->ext->slot->error = std::move(error);
             } else {
-                r->aux = reinterpret_cast<std::uintptr_t>(make_error_box(error));
+                r->aux = reinterpret_cast<std::uintptr_t>(make_error_box(std::move(error)));
                 r->set_flag(routine::has_error, true);
             }
             // Who waits in this runtime will be destroyed. Others wait, give up and drop their
