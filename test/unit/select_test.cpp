@@ -336,13 +336,13 @@ TEST_CASE("L3, L4, L8, L9, chan/select3: the table of what blocks, returns and t
         co_await full.send(0);
         using enum outcome;
 
-        INFO("operations outside of a select");
+        // Operations outside of a select.
         co_await expect(blocks, [&]() -> task<> { co_await nil_int.send(7); });
         co_await expect(blocks, [&]() -> task<> { (void)co_await nil_int.recv(); });
         co_await expect(returns, [&]() -> task<> { (void)co_await closed.recv(); });
         co_await expect(throws, [&]() -> task<> { co_await closed.send(7); });
 
-        INFO("empty, all nil, nil with a default");
+        // Empty, all nil, nil with a default.
         co_await expect(blocks, [&]() -> task<> { co_await select(); });
         co_await expect(blocks, [&]() -> task<> {
             co_await select(on(nil_int.recv(), [] {}), on(nil_int.send(7), [] {}));
@@ -354,14 +354,14 @@ TEST_CASE("L3, L4, L8, L9, chan/select3: the table of what blocks, returns and t
         });
         co_await expect(returns, [&]() -> task<> { co_await select(otherwise([] {})); });
 
-        INFO("single arms");
+        // Single arms.
         co_await expect(blocks, [&]() -> task<> { co_await select(on(none.recv(), [] {})); });
         co_await expect(blocks, [&]() -> task<> { co_await select(on(none.send(7), [] {})); });
         co_await expect(blocks, [&]() -> task<> { co_await select(on(full.send(7), [] {})); });
         co_await expect(throws, [&]() -> task<> { co_await select(on(closed.send(7), [] {})); });
         co_await expect(returns, [&]() -> task<> { co_await select(on(closed.recv(), [] {})); });
 
-        INFO("with a default");
+        // With a default.
         bool defaulted = false;
         const auto note = [&] { defaulted = true; };
         co_await expect(returns, [&]() -> task<> {
@@ -389,7 +389,7 @@ TEST_CASE("L3, L4, L8, L9, chan/select3: the table of what blocks, returns and t
         });
         CHECK_FALSE(defaulted);
 
-        INFO("a select is not its own peer");
+        // A select is not its own peer.
         co_await expect(blocks, [&]() -> task<> {
             co_await select(on(none.send(1), [] {}), on(none.recv(), [] {}));
         });
@@ -400,7 +400,7 @@ TEST_CASE("L3, L4, L8, L9, chan/select3: the table of what blocks, returns and t
             co_await select(on(none.recv(), [] {}), on(none.send(1), [] {}), otherwise([] {}));
         });
 
-        INFO("none of all this has left anything");
+        // None of all this has left anything.
         CHECK(none.try_recv().empty());
         CHECK(none.try_send(1).full());
         CHECK(full.size() == 1);

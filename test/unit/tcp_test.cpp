@@ -516,7 +516,6 @@ TEST_CASE("a listener that is closed has let go of its port, whoever still waits
             at = first->address();
         }
         for (int i = 0; i < ringo::test::scaled(200); ++i) {
-            CAPTURE(i);
             const result<net::tcp_listener> l = co_await net::listen(at);
             REQUIRE(l);
             std::error_code waiting;
