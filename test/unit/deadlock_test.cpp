@@ -123,7 +123,7 @@ TEST_CASE("a program that goes to sleep and wakes up all the time is never taken
                 co_await sleep(50us);
                 co_await blocking([] {});
                 auto w = go([&]() -> task<> {
-                    const io_result sent = co_await c->write(buffer);
+                    const io_result sent = co_await c->write("12345678");
                     CHECK(sent);
                 });
                 channel<int> never;

@@ -53,11 +53,12 @@ const unsigned some_workers[] = {1, 2, 8};
 TEST_CASE("T2, TestChan: a timer that nobody received keeps its tick, once") {
     for (const unsigned workers : some_workers) {
         run_at(workers, []() -> task<> {
+            const time_point due = ringo::now() + 1ms;
             timer t(1ms);
             const bool early = co_await has_tick(t);
-            CHECK_FALSE(early);
+            CHECK((!early || ringo::now() >= due));
             co_await sleep(3ms);
-            const bool there = co_await has_tick(t);
+            const bool there = early || co_await has_tick(t);
             CHECK(there);
             const bool twice = co_await has_tick(t);
             CHECK_FALSE(twice);
